@@ -1,0 +1,14 @@
+//! What a database looks like, whatever engine it lives in.
+//!
+//! This room knows catalogues ([`Catalog`]), types ([`DataType`]), names ([`TableName`]) and the known openIMIS
+//! releases ([`release()`]). It opens no connection and reads no file but those embedded in it.
+
+pub mod catalog;
+pub mod data_type;
+pub mod name;
+pub mod release;
+
+pub use catalog::{Catalog, Check, Column, ForeignKey, Index, Key, Known, Routine, Table, TypedColumn, Unique, View};
+pub use data_type::{DataType, Length};
+pub use name::{Engine, TableName, same_name};
+pub use release::{ReleaseError, release, release_names};
