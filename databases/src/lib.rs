@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Where rows live, and how they are read and written: SQL Server, PostgreSQL, Parquet snapshots.
+//!
+//! ```text
+//! Location --open--> Source --Arrow batches--> ... --Arrow batches--> Sink
+//! ```
+//!
+//! A [`Location`] is what a user types. [`open()`] turns it into a [`Source`], which gives a catalogue and streams of
+//! [`Chunk`]s; a [`Sink`] takes them. Everything that is wrong comes out as one [`Error`].
+
+pub mod error;
+pub mod location;
+pub mod mssql;
+pub mod open;
+pub mod postgres;
+pub mod secret;
+pub mod sink;
+pub mod snapshot;
+pub mod source;
+
+pub use error::{Error, ErrorKind};
+pub use location::{Location, LocationError, MssqlAddress, PostgresAddress};
+pub use open::open;
+pub use secret::Secret;
+pub use sink::Sink;
+pub use source::{Chunk, ChunkStream, Consistency, KeyRange, ReadRequest, RefusedRow, Source, plan_ranges};

@@ -1,0 +1,77 @@
+//! What goes wrong with a database, told to the person who must act.
+
+use std::fmt;
+
+/// What kind of trouble it is; the command's exit code follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The server cannot be reached, refused the login, or broke off. Worth another try.
+    Unreachable,
+    /// The user asked for something that cannot be.
+    Usage,
+    /// A schema is not what it has to be.
+    Schema,
+    /// The data broke a promise (a value that no type takes, a file that was tampered with).
+    Data,
+    /// Anything else that failed.
+    Failed,
+}
+
+/// An error of a database, a snapshot or a file: what happened, where, and what to do about it.
+///
+/// It names tables, columns, types and counts; never a value of a cell and never a password.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    help: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of a kind, with its message.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error { kind, message: message.into(), help: None, source: None }
+    }
+
+    /// Shorthand for [`ErrorKind::Failed`].
+    pub fn failed(message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Failed, message)
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds the cause. Its text is shown, so it must hold no cell value and no password.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What to do next, where we know.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|s| &**s as &(dyn std::error::Error + 'static))
+    }
+}

@@ -1,0 +1,222 @@
+//! A database as something to read from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use imis_schemas::{Catalog, DataType, Engine, Table};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// How many rows a batch holds at most.
+pub const BATCH_ROWS: usize = 8 * 1024;
+/// How many bytes a batch may gather before it is handed on, short of its rows.
+pub const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// How large a single cell may be.
+pub const MAX_CELL: usize = 64 * 1024 * 1024;
+
+/// A stretch of a table's key: from (inclusive) to (exclusive), each end open where it is `None`.
+///
+/// Only a single integer column that is unique and not null can be split; every other table is one range, open at both
+/// ends, without a column.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+pub struct KeyRange {
+    /// The key column; `None` for a table that is one range.
+    pub column: Option<String>,
+    /// The first key, inclusive.
+    pub from: Option<i64>,
+    /// The first key that is no longer in the range.
+    pub to: Option<i64>,
+}
+
+impl KeyRange {
+    /// The whole table.
+    pub fn whole() -> Self {
+        KeyRange::default()
+    }
+
+    /// Whether the range is open at both ends.
+    pub fn is_whole(&self) -> bool {
+        self.from.is_none() && self.to.is_none()
+    }
+}
+
+impl fmt::Display for KeyRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(column) = &self.column else { return f.write_str("all rows") };
+        match (self.from, self.to) {
+            (None, None) => f.write_str("all rows"),
+            (Some(from), None) => write!(f, "{column} from {from}"),
+            (None, Some(to)) => write!(f, "{column} below {to}"),
+            (Some(from), Some(to)) => write!(f, "{column} from {from} below {to}"),
+        }
+    }
+}
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct ReadRequest {
+    /// The table, as its catalogue describes it.
+    pub table: Arc<Table>,
+    /// The columns, spelled as in the catalogue, in the order in which the batches shall have them.
+    pub columns: Vec<String>,
+    /// The stretch of the key.
+    pub range: KeyRange,
+    /// Rows a batch at most.
+    pub batch_rows: usize,
+    /// Bytes a batch at most (one row may be larger).
+    pub batch_bytes: usize,
+    /// Bytes a cell at most; a larger one makes a [`RefusedRow`].
+    pub max_cell: usize,
+}
+
+impl ReadRequest {
+    /// All columns of a table, all rows, with the usual bounds.
+    pub fn all(table: Arc<Table>) -> Self {
+        let columns = table.columns.iter().map(|c| c.name.clone()).collect();
+        ReadRequest {
+            table,
+            columns,
+            range: KeyRange::whole(),
+            batch_rows: BATCH_ROWS,
+            batch_bytes: BATCH_BYTES,
+            max_cell: MAX_CELL,
+        }
+    }
+
+    /// The same for some columns only.
+    #[must_use]
+    pub fn columns(mut self, columns: Vec<String>) -> Self {
+        self.columns = columns;
+        self
+    }
+
+    /// The same for one range only.
+    #[must_use]
+    pub fn range(mut self, range: KeyRange) -> Self {
+        self.range = range;
+        self
+    }
+}
+
+/// A row that was there but could not be read, with the key by which it is found again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRow {
+    /// The key's columns and values; empty where the table has no key.
+    pub key: Vec<(String, String)>,
+    /// The column that could not be read.
+    pub column: String,
+    /// Why, without the value.
+    pub reason: String,
+}
+
+/// A batch of rows, and the rows that belong with it but could not be read.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// The rows.
+    pub batch: RecordBatch,
+    /// Rows that were there and are not in the batch.
+    pub refused: Vec<RefusedRow>,
+}
+
+impl From<RecordBatch> for Chunk {
+    fn from(batch: RecordBatch) -> Self {
+        Chunk { batch, refused: Vec::new() }
+    }
+}
+
+/// A stream of chunks, bounded in rows and bytes.
+pub type ChunkStream = BoxStream<'static, Result<Chunk, Error>>;
+
+/// What the reader may rely on while others work on the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consistency {
+    /// Nothing can change: a snapshot, a read-only database, a restored backup that was set read-only.
+    Frozen,
+    /// All reads see one moment.
+    SingleTransaction,
+    /// The system goes on working while we read.
+    Fuzzy,
+}
+
+/// A database that can be described, counted and read. It is never written to.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// The catalogue, in its stable order. It is read once and kept.
+    async fn catalog(&self) -> Result<Arc<Catalog>, Error>;
+
+    /// How many rows the server counts in a table.
+    async fn count(&self, table: &Table) -> Result<u64, Error>;
+
+    /// The least and the greatest value of an integer column; `None` when the table is empty.
+    async fn bounds(&self, table: &Table, column: &str) -> Result<Option<(i64, i64)>, Error>;
+
+    /// Streams rows. Nothing is read before the stream is polled.
+    fn read(&self, request: ReadRequest) -> ChunkStream;
+
+    /// What the reader may rely on.
+    async fn consistency(&self) -> Result<Consistency, Error>;
+
+    /// A name for messages: product and place, never a password.
+    fn describe(&self) -> String;
+}
+
+/// The integer column by which a table can be split into ranges: its primary key, if that is one column of whole numbers.
+pub fn range_column(table: &Table, engine: Engine) -> Option<&str> {
+    let [only] = table.key_columns() else { return None };
+    let column = table.column(only)?;
+    matches!(column.data_type(engine), DataType::TinyInt | DataType::SmallInt | DataType::Int | DataType::BigInt)
+        .then_some(column.name.as_str())
+}
+
+/// Splits a table into ranges of about `rows_per_range` rows. The first and the last range are open, so that rows which
+/// appear outside the bounds while we read are not lost.
+///
+/// # Errors
+/// When the source cannot be asked for its bounds.
+pub async fn plan_ranges(
+    source: &dyn Source,
+    table: &Table,
+    engine: Engine,
+    rows: u64,
+    rows_per_range: u64,
+) -> Result<Vec<KeyRange>, Error> {
+    let Some(column) = range_column(table, engine) else { return Ok(vec![KeyRange::whole()]) };
+    let whole = KeyRange { column: Some(column.to_owned()), from: None, to: None };
+    let wanted = rows.div_ceil(rows_per_range.max(1));
+    if wanted <= 1 {
+        return Ok(vec![whole]);
+    }
+    let Some((least, greatest)) = source.bounds(table, column).await? else { return Ok(vec![whole]) };
+    Ok(split(column, least, greatest, wanted))
+}
+
+/// Cuts the stretch between two keys into equal parts, the first and the last of them open.
+fn split(column: &str, least: i64, greatest: i64, parts: u64) -> Vec<KeyRange> {
+    let (least, width) = (i128::from(least), i128::from(greatest) - i128::from(least) + 1);
+    let parts = i128::from(parts).min(width).max(1);
+    let cuts = (1..parts).filter_map(|n| i64::try_from(least + width * n / parts).ok()).collect::<Vec<_>>();
+    let starts = std::iter::once(None).chain(cuts.iter().copied().map(Some));
+    let ends = cuts.iter().copied().map(Some).chain(std::iter::once(None));
+    starts.zip(ends).map(|(from, to)| KeyRange { column: Some(column.to_owned()), from, to }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_key_is_in_exactly_one_range(a: i64, b: i64, key: i64, parts in 1u64..50) {
+            let ranges = split("Id", a.min(b), a.max(b), parts);
+            let holds = |r: &KeyRange| r.from.is_none_or(|f| key >= f) && r.to.is_none_or(|t| key < t);
+            prop_assert_eq!(ranges.iter().filter(|r| holds(r)).count(), 1);
+            prop_assert!(ranges[0].from.is_none() && ranges[ranges.len() - 1].to.is_none());
+        }
+    }
+}
