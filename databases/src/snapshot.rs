@@ -1,46 +1,82 @@
 //! Snapshots: every table as Parquet, with a manifest.
+//!
+//! ```text
+//! snapshot/              0700
+//!   manifest.json        what, when, from where; per table rows, bytes and SHA-256 of its file
+//!   catalog.json         the catalogue of the database that was read
+//!   tables/dbo.tblClaim.parquet
+//! ```
+//!
+//! The manifest is written last, by renaming: a folder without one is not a snapshot.
 
-use std::path::Path;
-use std::sync::Arc;
+mod read;
+mod write;
 
-use async_trait::async_trait;
-use imis_schemas::{Catalog, Table};
+pub use read::SnapshotSource;
+pub use write::SnapshotSink;
 
-use crate::error::Error;
-use crate::source::{ChunkStream, Consistency, ReadRequest, Source};
+use serde::{Deserialize, Serialize};
 
-/// A snapshot folder as a source.
-#[derive(Debug)]
-pub struct SnapshotSource {}
+use crate::source::{Consistency, RefusedRow};
 
-impl SnapshotSource {
-    /// Opens a snapshot.
-    ///
-    /// # Errors
-    /// When the folder is not a snapshot.
-    pub fn open(_folder: &Path) -> Result<Self, Error> {
-        Err(Error::failed("not yet"))
-    }
+/// The version of the manifest's shape.
+pub const FORMAT: u32 = 1;
+
+pub(crate) const MANIFEST: &str = "manifest.json";
+const CATALOG: &str = "catalog.json";
+const TABLES: &str = "tables";
+
+/// What a snapshot folder says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this shape, [`FORMAT`].
+    pub imis: u32,
+    /// Where the rows came from, without user and password.
+    pub from: String,
+    /// When the first table was begun, UTC, ISO 8601.
+    pub started: String,
+    /// When the last table was done.
+    pub finished: String,
+    /// What the reader could rely on.
+    pub consistency: Consistency,
+    /// SHA-256 of the catalogue file.
+    pub catalog_sha256: String,
+    /// The tables, in the order of the catalogue.
+    pub tables: Vec<ManifestTable>,
 }
 
-#[async_trait]
-impl Source for SnapshotSource {
-    async fn catalog(&self) -> Result<Arc<Catalog>, Error> {
-        Err(Error::failed("not yet"))
+/// One table of a snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ManifestTable {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its file, below the snapshot's folder.
+    pub file: String,
+    /// How many rows the file has.
+    pub rows: u64,
+    /// How many bytes the file has.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// Rows that were there and could not be read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedRow>,
+}
+
+/// The file of a table. Characters that file systems trip over are written as `%XX`.
+fn file_name(schema: &str, name: &str) -> String {
+    let mut out = String::new();
+    for c in format!("{schema}.{name}").chars() {
+        if c.is_alphanumeric() || matches!(c, '.' | '_' | '-') {
+            out.push(c);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                out.push_str(&format!("%{byte:02X}"));
+            }
+        }
     }
-    async fn count(&self, _table: &Table) -> Result<u64, Error> {
-        Err(Error::failed("not yet"))
-    }
-    async fn bounds(&self, _table: &Table, _column: &str) -> Result<Option<(i64, i64)>, Error> {
-        Err(Error::failed("not yet"))
-    }
-    fn read(&self, _request: ReadRequest) -> ChunkStream {
-        Box::pin(futures::stream::empty())
-    }
-    async fn consistency(&self) -> Result<Consistency, Error> {
-        Ok(Consistency::Frozen)
-    }
-    fn describe(&self) -> String {
-        String::new()
-    }
+    format!("{TABLES}/{out}.parquet")
 }

@@ -1,0 +1,66 @@
+//! Streaming reads: COPY TO STDOUT in the binary format.
+
+use futures::StreamExt;
+use imis_schemas::{Engine, TypedColumn};
+
+use super::connect::{Pool, describe_error};
+use super::decode::{Decoder, select_item};
+use crate::error::{Error, ErrorKind};
+use crate::source::{ChunkStream, KeyRange, ReadRequest};
+
+/// Streams the rows of a request.
+pub(super) fn stream(pool: Pool, request: ReadRequest) -> ChunkStream {
+    Box::pin(async_stream::try_stream! {
+        let columns = columns(&request)?;
+        let sql = statement(&request, &columns);
+        let table = request.table.table_name();
+        let doing = format!("reading {table}");
+        let key = request.table.key_columns().iter().filter_map(|k| columns.iter().position(|c| c.name == *k)).collect();
+        let mut decoder = Decoder::new(columns, key, request.max_cell);
+        let mut connection = pool.take().await?;
+        connection.spoil();
+        let rows = connection.copy_out(&sql).await.map_err(|e| describe_error(e, &doing))?;
+        futures::pin_mut!(rows);
+        while let Some(bytes) = rows.next().await {
+            decoder.feed(&bytes.map_err(|e| describe_error(e, &doing))?)?;
+            if decoder.is_full(request.batch_rows, request.batch_bytes) {
+                if let Some(chunk) = decoder.take()? {
+                    yield chunk;
+                }
+            }
+        }
+        connection.heal(&pool);
+        if let Some(chunk) = decoder.take()? {
+            yield chunk;
+        }
+    })
+}
+
+fn columns(request: &ReadRequest) -> Result<Vec<TypedColumn>, Error> {
+    request
+        .columns
+        .iter()
+        .map(|name| {
+            request.table.column(name).map(|c| c.typed(Engine::Postgres)).ok_or_else(|| {
+                Error::new(ErrorKind::Schema, format!("table {} has no column {name}", request.table.table_name()))
+            })
+        })
+        .collect()
+}
+
+fn statement(request: &ReadRequest, columns: &[TypedColumn]) -> String {
+    let items = columns.iter().map(select_item).collect::<Vec<_>>().join(", ");
+    format!(
+        "COPY (SELECT {items} FROM {}{}) TO STDOUT (FORMAT binary)",
+        request.table.table_name().sql(Engine::Postgres),
+        condition(&request.range)
+    )
+}
+
+fn condition(range: &KeyRange) -> String {
+    let Some(column) = &range.column else { return String::new() };
+    let column = Engine::Postgres.quote(column);
+    let ends = [range.from.map(|from| format!("{column} >= {from}")), range.to.map(|to| format!("{column} < {to}"))];
+    let ends = ends.into_iter().flatten().collect::<Vec<_>>();
+    if ends.is_empty() { String::new() } else { format!(" WHERE {}", ends.join(" AND ")) }
+}
