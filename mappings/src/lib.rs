@@ -1,1 +1,14 @@
-//! Placeholder.
+//! From one schema to another: the mapping language, its validation, the plan and the run.
+
+pub mod account;
+pub mod bind;
+pub mod hazard;
+pub mod language;
+pub mod plan;
+pub mod run;
+
+mod expression;
+mod fit;
+mod functions;
+mod map;
+mod rows;

@@ -1,0 +1,185 @@
+//! The account of a run: what became of every row.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the account's shape, as it stands in `summary.json`.
+pub const FORMAT: u32 = 1;
+
+/// A row that was not loaded, and why. Keys are surrogate keys; no other value of the row stands here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reject {
+    /// The row's key: columns and values.
+    pub key: Vec<(String, String)>,
+    /// The column for which it was rejected.
+    pub column: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Reject {
+    pub(crate) fn new(key: Vec<(String, String)>, column: &str, reason: &str) -> Self {
+        Reject { key, column: column.to_owned(), reason: reason.to_owned() }
+    }
+}
+
+/// A reject together with where it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejectedRow {
+    /// The rule.
+    pub rule: String,
+    /// The target table.
+    pub table: String,
+    /// The row and the reason.
+    #[serde(flatten)]
+    pub reject: Reject,
+}
+
+/// Counts of one range or one rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Rows read from the source, those that could not be read included.
+    pub read: u64,
+    /// Rows that are in the target now.
+    pub loaded: u64,
+    /// Rows that are not, each with a reason.
+    pub rejected: u64,
+    /// Rows that a named condition left behind.
+    pub filtered: u64,
+    /// Rows that were kept back because the target's own row stays.
+    pub kept: u64,
+    /// Values that were changed or lost as the mapping allows, by column and name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "losses")]
+    pub losses: BTreeMap<(String, String), u64>,
+}
+
+impl Counts {
+    /// Adds another range's counts.
+    pub(crate) fn add(&mut self, other: &Counts) {
+        self.read += other.read;
+        self.loaded += other.loaded;
+        self.rejected += other.rejected;
+        self.filtered += other.filtered;
+        self.kept += other.kept;
+        for (key, count) in &other.losses {
+            *self.losses.entry(key.clone()).or_default() += count;
+        }
+    }
+}
+
+/// Losses as `{"Column: name": count}`; JSON has no pairs as keys.
+mod losses {
+    use super::BTreeMap;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    type Losses = BTreeMap<(String, String), u64>;
+
+    pub(super) fn serialize<S: Serializer>(losses: &Losses, serializer: S) -> Result<S::Ok, S::Error> {
+        let flat: BTreeMap<String, u64> = losses.iter().map(|((c, n), count)| (format!("{c}: {n}"), *count)).collect();
+        flat.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Losses, D::Error> {
+        let flat = BTreeMap::<String, u64>::deserialize(deserializer)?;
+        Ok(flat
+            .into_iter()
+            .map(|(key, count)| {
+                let (column, name) = key.rsplit_once(": ").unwrap_or((&key, ""));
+                ((column.to_owned(), name.to_owned()), count)
+            })
+            .collect())
+    }
+}
+
+/// What became of the rows of one rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleAccount {
+    /// The rule.
+    pub rule: String,
+    /// The source table; `None` for rows that no source row is.
+    pub from: Option<String>,
+    /// The target table.
+    pub to: String,
+    /// How many rows the source's server counted, where there is a source table.
+    pub counted: Option<u64>,
+    /// The counts.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Values that were repaired while keys were put right.
+    pub repaired: u64,
+    /// Rows that the rule made and no source row is.
+    pub computed: u64,
+}
+
+impl RuleAccount {
+    /// Whether every row is accounted for, and as many were read as the server counted.
+    pub fn balances(&self) -> bool {
+        let c = &self.counts;
+        let all = c.read == c.loaded + c.rejected + c.filtered + c.kept;
+        all && self.counted.is_none_or(|counted| counted == c.read)
+    }
+}
+
+/// What became of one target table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TableAccount {
+    /// The table.
+    pub table: String,
+    /// Rows before the run.
+    pub before: u64,
+    /// Of these, rows that were replaced.
+    pub removed: u64,
+    /// Rows of the source that are there now.
+    pub loaded: u64,
+    /// Rows that rules made.
+    pub computed: u64,
+    /// Rows after the run, counted by the server.
+    pub after: u64,
+}
+
+impl TableAccount {
+    /// Whether the counts add up.
+    pub fn balances(&self) -> bool {
+        self.before + self.loaded + self.computed == self.after + self.removed
+    }
+}
+
+/// The account of a whole run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// The version of this shape, [`FORMAT`].
+    pub imis: u32,
+    /// The run.
+    pub run: String,
+    /// The mapping.
+    pub mapping: String,
+    /// Where from, without user and password.
+    pub from: String,
+    /// Where to.
+    pub to: String,
+    /// When the run began and ended, UTC.
+    pub started: String,
+    /// When it ended.
+    pub finished: String,
+    /// By rule.
+    pub rules: Vec<RuleAccount>,
+    /// By target table.
+    pub tables: Vec<TableAccount>,
+    /// The rows that were rejected.
+    pub rejects: Vec<RejectedRow>,
+    /// Keys and indexes that could not be put back, and whatever else the reader must know.
+    pub notes: Vec<String>,
+}
+
+impl Account {
+    /// Whether every rule and every table adds up.
+    pub fn balances(&self) -> bool {
+        self.rules.iter().all(RuleAccount::balances) && self.tables.iter().all(TableAccount::balances)
+    }
+
+    /// How many rows were rejected.
+    pub fn rejected(&self) -> u64 {
+        self.rules.iter().map(|r| r.counts.rejected).sum()
+    }
+}

@@ -1,0 +1,311 @@
+//! Expressions of a mapping: SQL, parsed and typed before a row moves, evaluated batch by batch.
+//!
+//! Names are written in any case. Inside, every name is lower case: the schema that an expression sees is made of the
+//! lower-case names of the columns, and DataFusion lower-cases what is not quoted; what is quoted we lower-case here.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::logical_expr::{Expr, Operator};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::BinaryExpr;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use imis_schemas::{Engine, Table};
+use uuid::Uuid;
+
+use crate::functions;
+
+/// The place where expressions and queries are planned.
+pub(crate) fn session(namespace: Uuid) -> SessionContext {
+    let mut config = SessionConfig::new().with_information_schema(false).with_target_partitions(2);
+    // Texts stay what they are on the wire; views would only be turned back.
+    config.options_mut().execution.parquet.schema_force_view_types = false;
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    let context = SessionContext::new_with_config(config);
+    for function in functions::all(namespace) {
+        context.register_udf(function);
+    }
+    context
+}
+
+/// Why an expression cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ExpressionError {
+    /// It names a column that is not there: the name, as it was written.
+    UnknownColumn(String),
+    /// Anything else.
+    Wrong(String),
+}
+
+/// A typed expression over the columns of one table.
+#[derive(Clone, Debug)]
+pub(crate) struct Expression {
+    physical: Arc<dyn PhysicalExpr>,
+    data_type: DataType,
+}
+
+/// The schema that expressions over a table see: the lower-case names of its columns, with their Arrow types.
+pub(crate) fn schema_of(table: &Table, engine: Engine, columns: &[String]) -> SchemaRef {
+    let fields = columns.iter().filter_map(|name| {
+        table.column(name).map(|c| Field::new(c.name.to_lowercase(), c.data_type(engine).arrow(), true))
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Lower-cases quoted identifiers, so that they meet the lower-case names of our schemas.
+pub(crate) fn fold_names(sql: &str) -> Result<String, ExpressionError> {
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, sql)
+        .with_unescape(false)
+        .tokenize()
+        .map_err(|e| ExpressionError::Wrong(e.to_string()))?;
+    Ok(tokens
+        .into_iter()
+        .map(|token| match token {
+            Token::Word(mut word) if word.quote_style.is_some() => {
+                word.value = word.value.to_lowercase();
+                Token::Word(word).to_string()
+            }
+            other => other.to_string(),
+        })
+        .collect())
+}
+
+/// The names of the columns that an expression uses, in lower case.
+pub(crate) fn columns_used(
+    context: &SessionContext,
+    sql: &str,
+    schema: &SchemaRef,
+) -> Result<HashSet<String>, ExpressionError> {
+    let (expr, _) = parse(context, sql, schema)?;
+    Ok(expr.column_refs().into_iter().map(|c| c.name.clone()).collect())
+}
+
+fn parse(
+    context: &SessionContext,
+    sql: &str,
+    schema: &SchemaRef,
+) -> Result<(Expr, DFSchema), ExpressionError> {
+    let schema = DFSchema::try_from(schema.as_ref().clone()).map_err(|e| trouble(&e))?;
+    let expr = context.parse_sql_expr(&fold_names(sql)?, &schema).map_err(|e| trouble(&e))?;
+    Ok((expr, schema))
+}
+
+pub(crate) fn trouble(error: &DataFusionError) -> ExpressionError {
+    let root = error.find_root();
+    if let DataFusionError::SchemaError(inner, _) = root
+        && let datafusion::common::SchemaError::FieldNotFound { field, .. } = inner.as_ref()
+    {
+        return ExpressionError::UnknownColumn(field.name.clone());
+    }
+    let text = root.strip_backtrace();
+    let text = text.lines().next().unwrap_or_default();
+    let plain = ["Error during planning: ", "SQL error: ", "Execution error: ", "Arrow error: "];
+    ExpressionError::Wrong(plain.iter().fold(text, |t, prefix| t.strip_prefix(prefix).unwrap_or(t)).to_owned())
+}
+
+impl Expression {
+    /// Types an expression over a schema whose names are lower case.
+    ///
+    /// Nothing is coerced between text, numbers, truth values and times behind the author's back, and whole-number
+    /// arithmetic that overflows is an error of its row.
+    pub(crate) fn new(context: &SessionContext, sql: &str, schema: &SchemaRef) -> Result<Self, ExpressionError> {
+        let (expr, df_schema) = parse(context, sql, schema)?;
+        let simplifier =
+            ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(df_schema.clone())).build());
+        let coerced = simplifier.coerce(expr.clone(), &df_schema).map_err(|e| trouble(&e))?;
+        refuse_coercion(&expr, &coerced, &df_schema)?;
+        let physical = context.create_physical_expr(expr, &df_schema).map_err(|e| trouble(&e))?;
+        let physical = physical.transform_up(checked).map_err(|e| trouble(&e))?.data;
+        let data_type = physical.data_type(schema).map_err(|e| trouble(&e))?;
+        Ok(Expression { physical, data_type })
+    }
+
+    /// The type of its values.
+    pub(crate) fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    /// Evaluates it over a batch. Rows in which it fails (an overflow, a division by zero, a text that is no number) are
+    /// NULL and named in `failed`.
+    pub(crate) fn evaluate(&self, batch: &RecordBatch, failed: &mut Vec<(usize, String)>) -> ArrayRef {
+        match self.array(batch) {
+            Ok(array) => array,
+            Err(_) => self.by_row(batch, failed),
+        }
+    }
+
+    fn array(&self, batch: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
+        self.physical.evaluate(batch)?.into_array(batch.num_rows())
+    }
+
+    /// Halves the batch down to the rows that fail.
+    fn by_row(&self, batch: &RecordBatch, failed: &mut Vec<(usize, String)>) -> ArrayRef {
+        let mut parts: Vec<ArrayRef> = Vec::new();
+        let mut stack = vec![(0, batch.num_rows())];
+        while let Some((from, count)) = stack.pop() {
+            match self.array(&batch.slice(from, count)) {
+                Ok(array) => parts.push(array),
+                Err(error) if count <= 1 => {
+                    let reason = match trouble(&error) {
+                        // The message of a failed cast quotes the value; what kind of failure it is must be enough.
+                        ExpressionError::Wrong(text) if text.contains("verflow") => "the arithmetic overflows",
+                        ExpressionError::Wrong(text) if text.contains("ivide") => "it divides by zero",
+                        _ => "the expression cannot be evaluated",
+                    };
+                    failed.push((from, reason.to_owned()));
+                    parts.push(arrow::array::new_null_array(&self.data_type, count));
+                }
+                Err(_) => {
+                    let half = count / 2;
+                    stack.push((from + half, count - half));
+                    stack.push((from, half));
+                }
+            }
+        }
+        let parts = parts.iter().map(|a| a.as_ref()).collect::<Vec<_>>();
+        arrow::compute::concat(&parts)
+            .unwrap_or_else(|_| arrow::array::new_null_array(&self.data_type, batch.num_rows()))
+    }
+}
+
+/// Makes arithmetic on whole numbers fail on overflow instead of wrapping.
+fn checked(expr: Arc<dyn PhysicalExpr>) -> Result<Transformed<Arc<dyn PhysicalExpr>>, DataFusionError> {
+    let any: &dyn std::any::Any = expr.as_ref();
+    if let Some(binary) = any.downcast_ref::<BinaryExpr>()
+        && matches!(binary.op(), Operator::Plus | Operator::Minus | Operator::Multiply)
+    {
+        let checked = BinaryExpr::new(Arc::clone(binary.left()), *binary.op(), Arc::clone(binary.right()))
+            .with_fail_on_overflow(true);
+        return Ok(Transformed::yes(Arc::new(checked)));
+    }
+    Ok(Transformed::no(expr))
+}
+
+/// The families between which nothing is coerced.
+#[derive(PartialEq)]
+enum Family {
+    Text,
+    Number,
+    Truth,
+    Time,
+    Other,
+}
+
+fn family(data_type: &DataType) -> Family {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Family::Text,
+        DataType::Boolean => Family::Truth,
+        t if t.is_numeric() => Family::Number,
+        t if t.is_temporal() => Family::Time,
+        _ => Family::Other,
+    }
+}
+
+/// Refuses casts that the author did not write and that change the family of a value.
+fn refuse_coercion(written: &Expr, coerced: &Expr, schema: &DFSchema) -> Result<(), ExpressionError> {
+    use datafusion::logical_expr::ExprSchemable;
+    let mut own = HashSet::new();
+    let _ = written.apply(|e| {
+        if matches!(e, Expr::Cast(_) | Expr::TryCast(_)) {
+            own.insert(e.schema_name().to_string());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    let mut refused = None;
+    let _ = coerced.apply(|e| {
+        if let Expr::Cast(cast) = e
+            && !own.contains(&e.schema_name().to_string())
+            && !matches!(cast.expr.as_ref(), Expr::Literal(..))
+            && let (Ok(from), Ok(to)) = (cast.expr.get_type(schema), e.get_type(schema))
+            && family(&from) != Family::Other
+            && from != DataType::Null
+            && family(&from) != family(&to)
+        {
+            refused = Some((cast.expr.schema_name().to_string(), from, to));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    match refused {
+        None => Ok(()),
+        Some((what, from, to)) => Err(ExpressionError::Wrong(format!(
+            "`{what}` is {from} and would silently become {to}; write a cast if that is meant"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Array, AsArray, Int32Array, StringArray};
+    use arrow::datatypes::Int32Type;
+
+    fn batch() -> RecordBatch {
+        let schema = Schema::new(vec![
+            Field::new("feedbackid", DataType::Int32, true),
+            Field::new("max age", DataType::Int32, true),
+            Field::new("name", DataType::Utf8, true),
+        ]);
+        RecordBatch::try_new(
+            Arc::new(schema),
+            vec![
+                Arc::new(Int32Array::from(vec![Some(0), Some(7), Some(i32::MAX)])),
+                Arc::new(Int32Array::from(vec![1, 2, 0])),
+                Arc::new(StringArray::from(vec![Some("a "), None, Some("c")])),
+            ],
+        )
+        .unwrap()
+    }
+
+    fn typed(sql: &str) -> Result<Expression, ExpressionError> {
+        Expression::new(&session(Uuid::nil()), sql, &batch().schema())
+    }
+
+    #[test]
+    fn names_in_any_case_and_quoted() {
+        let mut failed = Vec::new();
+        let array = typed("nullif(FeedbackID, 0)").unwrap().evaluate(&batch(), &mut failed);
+        assert!(array.is_null(0) && !array.is_null(1));
+        assert!(typed("\"Max Age\" + 1").is_ok());
+        assert_eq!(typed("FeedbackIDs").unwrap_err(), ExpressionError::UnknownColumn("feedbackids".into()));
+    }
+
+    #[test]
+    fn nothing_is_coerced_between_text_and_number() {
+        assert!(matches!(typed("coalesce(FeedbackID, name)"), Err(ExpressionError::Wrong(_))));
+        assert!(matches!(typed("case when FeedbackID = name then 1 end"), Err(ExpressionError::Wrong(_))));
+        assert!(typed("coalesce(cast(FeedbackID as varchar), name)").is_ok());
+    }
+
+    #[test]
+    fn a_row_that_fails_is_named_and_the_others_come_through() {
+        let mut failed = Vec::new();
+        let array = typed("FeedbackID + cast(1 as int)").unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(failed, [(2, "the arithmetic overflows".to_owned())]);
+        assert_eq!(array.as_primitive::<Int32Type>().value(1), 8);
+        let mut failed = Vec::new();
+        typed("FeedbackID / \"Max Age\"").unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(failed, [(2, "it divides by zero".to_owned())]);
+    }
+
+    #[test]
+    fn uuids_are_stable_and_json_leaves_nulls_out() {
+        let mut failed = Vec::new();
+        let once = typed("stable_uuid('tblClaim', FeedbackID)").unwrap().evaluate(&batch(), &mut failed);
+        let again = typed("stable_uuid('tblClaim', FeedbackID)").unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(&once, &again);
+        assert_ne!(once.as_string::<i32>().value(0), once.as_string::<i32>().value(1));
+        let json = typed("json_object('legacy', json_object('id', FeedbackID, 'n', name))").unwrap();
+        let json = json.evaluate(&batch(), &mut failed);
+        assert_eq!(json.as_string::<i32>().value(1), r#"{"legacy":{"id":7}}"#);
+    }
+}

@@ -1,0 +1,13 @@
+//! The mapping language: YAML, one file a business area, read with its places so that every complaint shows the line.
+//!
+//! [`Mapping::pack`] reads a pack that the program carries, [`Mapping::open`] one from files. What comes out is only
+//! parsed; [`crate::bind`] holds it against two catalogues.
+
+mod model;
+mod parse;
+
+pub use model::{
+    ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
+};
+pub(crate) use parse::closest;
+pub use parse::{MappingError, MappingErrors, pack_names};

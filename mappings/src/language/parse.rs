@@ -1,0 +1,623 @@
+//! From YAML to [`Mapping`], with a complaint for whatever is not understood.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::Arc;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer, value::SeqAccessDeserializer};
+use serde_yaml::Spanned;
+use sha2::{Digest, Sha256};
+
+use super::model::{
+    ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
+};
+
+/// The packs that the program carries: name, and files with their texts. The first file is the header.
+const PACKS: &[(&str, &[(&str, &str)])] = &include!("../../packs/index.in");
+
+/// The names of the packs.
+pub fn pack_names() -> impl Iterator<Item = &'static str> {
+    PACKS.iter().map(|(name, _)| *name)
+}
+
+/// One complaint about a mapping: what, where, and what to write instead.
+#[derive(Debug, Clone)]
+pub struct MappingError {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// Where.
+    pub place: Option<Place>,
+}
+
+impl MappingError {
+    /// A complaint about a place.
+    pub fn at(place: &Place, message: impl Into<String>) -> Self {
+        MappingError { message: message.into(), help: None, place: Some(place.clone()) }
+    }
+
+    /// A complaint about the mapping as a whole.
+    pub fn general(message: impl Into<String>) -> Self {
+        MappingError { message: message.into(), help: None, place: None }
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds "did you mean", when one of the names is close to what was written.
+    #[must_use]
+    pub fn suggest<'a>(self, written: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
+        match closest(written, names) {
+            Some(name) => self.with_help(format!("Did you mean `{name}`?")),
+            None => self,
+        }
+    }
+
+    /// The complaint as a diagnostic that shows the line.
+    pub fn diagnostic(&self) -> miette::MietteDiagnostic {
+        let mut diagnostic = miette::MietteDiagnostic::new(self.message.clone());
+        if let Some(help) = &self.help {
+            diagnostic = diagnostic.with_help(help.clone());
+        }
+        if let Some(place) = &self.place {
+            diagnostic = diagnostic.with_label(LabeledSpan::new(None, place.offset, place.length));
+        }
+        diagnostic
+    }
+
+    /// Line and column of the place, counted from 1.
+    pub fn line_and_column(&self) -> Option<(usize, usize)> {
+        let place = self.place.as_ref()?;
+        let before = place.file.text.get(..place.offset)?;
+        let line = before.matches('\n').count() + 1;
+        Some((line, before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1))
+    }
+}
+
+impl fmt::Display for MappingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(place), Some((line, column))) = (&self.place, self.line_and_column()) {
+            write!(f, "{}:{line}:{column}: ", place.file.name)?;
+        }
+        f.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for MappingError {}
+
+/// All complaints about a mapping at once.
+#[derive(Debug)]
+pub struct MappingErrors(pub Vec<MappingError>);
+
+impl MappingErrors {
+    /// The complaints as reports that show their lines.
+    pub fn reports(&self) -> Vec<miette::Report> {
+        self.0
+            .iter()
+            .map(|error| {
+                let report = miette::Report::new(error.diagnostic());
+                match &error.place {
+                    Some(place) => {
+                        report.with_source_code(NamedSource::new(&place.file.name, place.file.text.clone()))
+                    }
+                    None => report,
+                }
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for MappingErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, error) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for MappingErrors {}
+impl Diagnostic for MappingErrors {
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        None
+    }
+}
+
+/// The name that is closest to what was written, if any is close.
+pub(crate) fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .map(|(_, name)| name)
+}
+
+// ---- the shapes of the YAML ----
+
+/// A YAML mapping that keeps its order and the places of its keys.
+struct Ordered<V>(Vec<(Spanned<String>, V)>);
+
+impl<V> Default for Ordered<V> {
+    fn default() -> Self {
+        Ordered(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Ordered<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+            type Value = Ordered<V>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of names")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    entries.push((key, map.next_value()?));
+                }
+                Ok(Ordered(entries))
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Ordered::default())
+            }
+        }
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+/// Something that may be written short, as a text, or long, as a mapping or a list.
+enum ShortOr<T> {
+    Short(String),
+    Long(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ShortOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = ShortOr<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a mapping")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(ShortOr::Short(text.to_owned()))
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+                Ok(ShortOr::Short(value.to_string()))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+                Ok(ShortOr::Short(value.to_string()))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+                Ok(ShortOr::Short(value.to_string()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(ShortOr::Long)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(SeqAccessDeserializer::new(seq)).map(ShortOr::Long)
+            }
+        }
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct FileText {
+    mapping: Option<String>,
+    title: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    #[serde(default)]
+    files: Vec<String>,
+    #[serde(default)]
+    unused: Vec<Spanned<String>>,
+    #[serde(default)]
+    leave_tables: Ordered<String>,
+    #[serde(default)]
+    rules: Ordered<RuleText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RuleText {
+    from: Spanned<ShortOr<OriginText>>,
+    to: Spanned<String>,
+    #[serde(default)]
+    optional_target: bool,
+    when_missing_table: Option<String>,
+    #[serde(default)]
+    columns: Ordered<Spanned<ShortOr<ColumnText>>>,
+    #[serde(default)]
+    leave: Ordered<String>,
+    #[serde(default)]
+    leave_if_absent: Ordered<String>,
+    r#where: Option<FilterText>,
+    existing: Option<Spanned<ShortOr<ExistingText>>>,
+    #[serde(default)]
+    keys: Ordered<KeyText>,
+    #[serde(default)]
+    uniques: Vec<Vec<String>>,
+    #[expect(dead_code, reason = "for the reader of the file")]
+    why: Option<String>,
+}
+
+enum OriginText {
+    Tables(Vec<String>),
+    Query { table: Option<String>, query: String },
+}
+
+impl<'de> Deserialize<'de> for OriginText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct QueryText {
+            table: Option<String>,
+            query: String,
+        }
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = OriginText;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table, a list of tables, or a query")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let QueryText { table, query } = QueryText::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(OriginText::Query { table, query })
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(OriginText::Tables)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct ColumnText {
+    value: Option<Plain>,
+    when_missing: Option<Plain>,
+    why: Option<String>,
+    loses: Option<ShortOr<Vec<String>>>,
+    too_long: Option<Misfit>,
+    out_of_range: Option<Misfit>,
+    if_in_target: bool,
+}
+
+/// A text that YAML may take for a number or a truth value.
+struct Plain(String);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match ShortOr::<String>::deserialize(deserializer)? {
+            ShortOr::Short(text) | ShortOr::Long(text) => Ok(Plain(text)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilterText {
+    keep: Spanned<String>,
+    name: String,
+    why: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExistingText {
+    merge: Option<Vec<String>>,
+    #[serde(default)]
+    preserve: Vec<String>,
+    keep: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyText {
+    to: Spanned<String>,
+    broken: KeyBroken,
+    #[serde(default)]
+    spelling: bool,
+    why: Option<String>,
+}
+
+// ---- reading ----
+
+impl Mapping {
+    /// Reads a pack that the program carries.
+    ///
+    /// # Errors
+    /// When there is no such pack, or it does not parse.
+    pub fn pack(name: &str) -> Result<Self, MappingErrors> {
+        let Some((_, files)) = PACKS.iter().find(|(known, _)| *known == name) else {
+            return Err(MappingErrors(vec![
+                MappingError::general(format!("there is no pack called `{name}`"))
+                    .with_help(format!("Known packs: {}.", pack_names().collect::<Vec<_>>().join(", "))),
+            ]));
+        };
+        let mut files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let header = files.next().unwrap_or_default();
+        let rest: HashMap<_, _> = files.collect();
+        Mapping::read(header, &|file| {
+            rest.get(file).cloned().ok_or_else(|| format!("the pack has no file {file}"))
+        })
+    }
+
+    /// Reads a mapping from its first file; the files that it names lie beside it.
+    ///
+    /// # Errors
+    /// When a file cannot be read or does not parse; all complaints at once.
+    pub fn open(path: &Path) -> Result<Self, MappingErrors> {
+        let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
+        let text = read(path).map_err(|e| MappingErrors(vec![MappingError::general(e)]))?;
+        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        Mapping::read((path.display().to_string(), text), &|file| read(&folder.join(file)))
+    }
+
+    fn read(
+        header: (String, String),
+        others: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Self, MappingErrors> {
+        let mut errors = Vec::new();
+        let mut hash = Sha256::new();
+        let first = Arc::new(SourceFile { name: header.0, text: header.1 });
+        hash.update(first.text.as_bytes());
+        let head = parse_file(&first).map_err(|e| MappingErrors(vec![e]))?;
+        let mut mapping = Mapping {
+            name: head.mapping.clone().unwrap_or_default(),
+            title: head.title.clone().unwrap_or_default(),
+            from: head.from.clone().unwrap_or_default(),
+            to: head.to.clone().unwrap_or_default(),
+            unused: head.unused.iter().map(|name| located(&first, name)).collect(),
+            leave_tables: Vec::new(),
+            rules: Vec::new(),
+            hash: String::new(),
+        };
+        if mapping.name.is_empty() {
+            errors.push(MappingError::general(format!("{} has no line `mapping: NAME`", first.name)));
+        }
+        let files = head.files.clone();
+        mapping.add(&first, head, &mut errors);
+        for name in files {
+            match others(&name) {
+                Err(e) => errors.push(MappingError::general(e)),
+                Ok(text) => {
+                    hash.update(text.as_bytes());
+                    let file = Arc::new(SourceFile { name, text });
+                    match parse_file(&file) {
+                        Err(e) => errors.push(e),
+                        Ok(content) => mapping.add(&file, content, &mut errors),
+                    }
+                }
+            }
+        }
+        mapping.hash = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        let mut seen: HashMap<&str, ()> = HashMap::new();
+        for rule in &mapping.rules {
+            if seen.insert(&rule.name.value, ()).is_some() {
+                errors.push(
+                    MappingError::at(&rule.name.place, format!("a second rule is called `{}`", rule.name.value))
+                        .with_help("Give each rule a name of its own."),
+                );
+            }
+        }
+        if errors.is_empty() { Ok(mapping) } else { Err(MappingErrors(errors)) }
+    }
+
+    fn add(&mut self, file: &Arc<SourceFile>, content: FileText, errors: &mut Vec<MappingError>) {
+        self.leave_tables.extend(content.leave_tables.0.into_iter().map(|(name, why)| (located(file, &name), why)));
+        for (name, text) in content.rules.0 {
+            match rule(file, located(file, &name), text) {
+                Ok(rule) => self.rules.push(rule),
+                Err(error) => errors.push(error),
+            }
+        }
+    }
+}
+
+fn parse_file(file: &Arc<SourceFile>) -> Result<FileText, MappingError> {
+    serde_yaml::from_str(&file.text).map_err(|error| {
+        let error = error.without_snippet();
+        let mut text = error.to_string();
+        // The place is shown with the line; the parser's own words end with it too.
+        if let Some(at) = text.rfind(" at line ") {
+            text.truncate(at);
+        }
+        let complaint = MappingError {
+            message: text.clone(),
+            help: None,
+            place: error.location().map(|l| place(file, l.line(), l.column(), 1)),
+        };
+        let written = text.split('`').nth(1);
+        let known = text.split_once("expected one of ").or_else(|| text.split_once("expected "));
+        match (text.contains("unknown field"), written, known) {
+            (true, Some(written), Some((_, known))) => {
+                complaint.suggest(written, known.split(", ").map(|name| name.trim_matches('`')))
+            }
+            _ => complaint,
+        }
+    })
+}
+
+fn place(file: &Arc<SourceFile>, line: u64, column: u64, length: usize) -> Place {
+    let line = usize::try_from(line).unwrap_or(1).max(1);
+    let start: usize = file.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let rest = file.text.get(start..).unwrap_or_default();
+    let within = rest
+        .char_indices()
+        .nth(usize::try_from(column).unwrap_or(1).saturating_sub(1))
+        .map_or(rest.len(), |(at, _)| at);
+    let offset = (start + within).min(file.text.len());
+    Place { file: Arc::clone(file), offset, length: length.min(file.text.len() - offset) }
+}
+
+fn place_of<T>(file: &Arc<SourceFile>, spanned: &Spanned<T>, length: usize) -> Place {
+    place(file, spanned.referenced.line(), spanned.referenced.column(), length)
+}
+
+fn located(file: &Arc<SourceFile>, spanned: &Spanned<String>) -> Located<String> {
+    Located { value: spanned.value.clone(), place: place_of(file, spanned, spanned.value.len()) }
+}
+
+fn rule(file: &Arc<SourceFile>, name: Located<String>, text: RuleText) -> Result<Rule, MappingError> {
+    let from_place = place_of(file, &text.from, 1);
+    let here = |value: String| Located { value, place: from_place.clone() };
+    let from = match text.from.value {
+        ShortOr::Short(table) => Origin::Table(vec![here(table)]),
+        ShortOr::Long(OriginText::Tables(tables)) => Origin::Table(tables.into_iter().map(here).collect()),
+        ShortOr::Long(OriginText::Query { table: Some(table), query }) => {
+            Origin::TableQuery { table: here(table), query: here(query) }
+        }
+        ShortOr::Long(OriginText::Query { table: None, query }) => Origin::Query(here(query)),
+    };
+    let mut columns = Vec::new();
+    for (column, said) in text.columns.0 {
+        let place = place_of(file, &said, 1);
+        let here = |value: String| Located { value, place: place.clone() };
+        let rule = match said.value {
+            ShortOr::Short(expression) => ColumnRule { value: Some(here(expression)), ..ColumnRule::default() },
+            ShortOr::Long(long) => ColumnRule {
+                value: long.value.map(|v| here(v.0)),
+                when_missing: long.when_missing.map(|v| here(v.0)),
+                why: long.why,
+                loses: match long.loses {
+                    None => Vec::new(),
+                    Some(ShortOr::Short(one)) => vec![here(one)],
+                    Some(ShortOr::Long(many)) => many.into_iter().map(here).collect(),
+                },
+                too_long: long.too_long,
+                out_of_range: long.out_of_range,
+                if_in_target: long.if_in_target,
+            },
+        };
+        columns.push((located(file, &column), rule));
+    }
+    let mut keys = Vec::new();
+    for (column, key) in text.keys.0 {
+        let place = place_of(file, &key.to, key.to.value.len());
+        let Some((table, referenced)) = key.to.value.rsplit_once('.') else {
+            return Err(MappingError::at(&place, format!("`{}` names no column", key.to.value))
+                .with_help("Write `to: TABLE.COLUMN`."));
+        };
+        keys.push((
+            located(file, &column),
+            KeyRule {
+                to: Located { value: (table.to_owned(), referenced.to_owned()), place },
+                broken: key.broken,
+                spelling: key.spelling,
+                why: key.why,
+            },
+        ));
+    }
+    let reasons = |list: Ordered<String>| list.0.into_iter().map(|(c, why)| (located(file, &c), why)).collect();
+    Ok(Rule {
+        name,
+        from,
+        to: located(file, &text.to),
+        optional_target: text.optional_target,
+        may_be_missing: text.when_missing_table,
+        columns,
+        leave: reasons(text.leave),
+        leave_if_absent: reasons(text.leave_if_absent),
+        filter: text.r#where.map(|f| Filter { keep: located(file, &f.keep), name: f.name, why: f.why }),
+        existing: existing(file, text.existing)?,
+        keys,
+        uniques: text.uniques,
+    })
+}
+
+fn existing(
+    file: &Arc<SourceFile>,
+    said: Option<Spanned<ShortOr<ExistingText>>>,
+) -> Result<Existing, MappingError> {
+    let Some(said) = said else { return Ok(Existing::Refuse) };
+    let place = place_of(file, &said, 1);
+    match said.value {
+        ShortOr::Short(word) => match word.as_str() {
+            "refuse" => Ok(Existing::Refuse),
+            "replace" => Ok(Existing::Replace),
+            "keep" => Ok(Existing::Keep { by: Vec::new() }),
+            other => Err(MappingError::at(&place, format!("`{other}` is no policy for existing rows"))
+                .with_help("Write refuse, replace, keep, { keep: [KEY] } or { merge: [KEY] }.")),
+        },
+        ShortOr::Long(ExistingText { merge: Some(by), preserve, keep: None }) => Ok(Existing::Merge { by, preserve }),
+        ShortOr::Long(ExistingText { merge: None, keep: Some(by), .. }) => Ok(Existing::Keep { by }),
+        ShortOr::Long(_) => Err(MappingError::at(&place, "a policy for existing rows is either `merge` or `keep`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Mapping, MappingErrors> {
+        Mapping::read(("test.yaml".into(), text.into()), &|_| Err("no other file".into()))
+    }
+
+    const GOOD: &str = r#"
+mapping: test/one
+from: legacy
+to: modular
+rules:
+  claims:
+    from: tblClaim
+    to: tblClaim
+    columns:
+      status: "'AC'"
+      version: 1
+      DateFrom: { loses: time-of-day, why: "a date there" }
+      ClaimUUID: { value: ClaimUUID, when-missing: "stable_uuid('tblClaim', ClaimID)" }
+    leave:
+      RowID: "no meaning outside SQL Server"
+    existing: { merge: [ClaimID] }
+    keys:
+      ICDID: { to: tblICDCodes.ICDID, broken: reject }
+"#;
+
+    #[test]
+    fn a_rule_is_read_with_its_places() {
+        let mapping = read(GOOD).unwrap();
+        let rule = &mapping.rules[0];
+        assert_eq!(rule.name.value, "claims");
+        assert_eq!(rule.columns.len(), 4);
+        assert_eq!(rule.columns[1].1.value.as_ref().unwrap().value, "1");
+        assert_eq!(rule.columns[2].1.loses[0].value, "time-of-day");
+        assert_eq!(rule.existing, Existing::Merge { by: vec!["ClaimID".into()], preserve: vec![] });
+        let place = &rule.leave[0].0.place;
+        assert!(place.file.text[place.offset..].starts_with("RowID"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_shown_with_its_line() {
+        let cases = [
+            (GOOD.replace("    leave:", "    leaves:"), "14", "leave"),
+            (GOOD.replace("existing: { merge: [ClaimID] }", "existing: reuse"), "16", "replace"),
+            (GOOD.replace("to: tblICDCodes.ICDID,", "to: tblICDCodes,"), "18", "TABLE.COLUMN"),
+        ];
+        for (text, line, hint) in cases {
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.contains(&format!("test.yaml:{line}:")) && error.contains(hint), "{error}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The plan: what a run would do, sealed, so that a run can refuse when either side has changed since.
+
+use std::sync::Arc;
+
+use imis_databases::source::plan_ranges;
+use imis_databases::{Consistency, Error, ErrorKind, KeyRange, Source};
+use imis_schemas::{Catalog, Known};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::bind::{BoundMapping, BoundRule, Way};
+use crate::hazard::Hazard;
+use crate::language::{Existing, Mapping};
+
+/// The version of the plan's shape.
+pub const FORMAT: u32 = 1;
+/// About how many rows a range has.
+pub const ROWS_A_RANGE: u64 = 100_000;
+
+/// What a run would do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The version of this shape, [`FORMAT`].
+    pub imis: u32,
+    /// When it was made, UTC.
+    pub made: String,
+    /// The mapping's name.
+    pub mapping: String,
+    /// SHA-256 over the mapping's files.
+    pub mapping_sha256: String,
+    /// The source, without user and password.
+    pub from: String,
+    /// The target.
+    pub to: String,
+    /// Fingerprint of the source's catalogue.
+    pub source_sha256: String,
+    /// Fingerprint of the target's catalogue: tables, columns and primary keys.
+    pub target_sha256: String,
+    /// The namespace of `stable_uuid`, one per country.
+    #[serde(with = "as_text")]
+    pub namespace: Uuid,
+    /// What the reader can rely on while it reads.
+    pub consistency: Consistency,
+    /// The rules, in their order.
+    pub rules: Vec<PlannedRule>,
+    /// What may be lost.
+    pub hazards: Vec<Hazard>,
+    /// SHA-256 over all of the above.
+    pub seal: String,
+}
+
+/// One rule of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedRule {
+    /// The rule.
+    pub rule: String,
+    /// The source table.
+    pub from: Option<String>,
+    /// The target table.
+    pub to: String,
+    /// Rows of the source table, counted by its server.
+    pub rows: u64,
+    /// Rows that the target has already, and what becomes of them.
+    pub existing: u64,
+    /// The policy for them: `refuse`, `replace`, `keep`, `merge`.
+    pub policy: String,
+    /// The ranges in which the table is read.
+    pub ranges: Vec<KeyRange>,
+}
+
+/// What makes a plan, beside mapping and catalogues.
+pub struct Ends<'a> {
+    /// The source.
+    pub source: &'a Arc<dyn Source>,
+    /// The source's catalogue.
+    pub source_catalog: &'a Catalog,
+    /// The target, where it can be counted.
+    pub target: Option<&'a Arc<dyn Source>>,
+    /// The target's catalogue.
+    pub target_catalog: &'a Catalog,
+    /// The target's name.
+    pub to: String,
+    /// The source's name.
+    pub from: String,
+}
+
+impl Plan {
+    /// Makes a plan: counts the source's tables and cuts them into ranges. Writes nothing.
+    ///
+    /// # Errors
+    /// When a server fails.
+    pub async fn make(
+        mapping: &Mapping,
+        bound: &BoundMapping,
+        ends: &Ends<'_>,
+        namespace: Uuid,
+    ) -> Result<Self, Error> {
+        let mut rules = Vec::new();
+        for rule in &bound.rules {
+            rules.push(planned(rule, ends).await?);
+        }
+        let mut hazards = bound.hazards.clone();
+        hazards.sort();
+        hazards.dedup();
+        let mut plan = Plan {
+            imis: FORMAT,
+            made: jiff::Timestamp::now().to_string(),
+            mapping: mapping.name.clone(),
+            mapping_sha256: mapping.hash.clone(),
+            from: ends.from.clone(),
+            to: ends.to.clone(),
+            source_sha256: fingerprint(ends.source_catalog),
+            target_sha256: fingerprint(ends.target_catalog),
+            namespace,
+            consistency: ends.source.consistency().await?,
+            rules,
+            hazards,
+            seal: String::new(),
+        };
+        plan.seal = plan.sealed();
+        Ok(plan)
+    }
+
+    fn sealed(&self) -> String {
+        let unsealed = Plan { seal: String::new(), ..self.clone() };
+        sha256(serde_json::to_string(&unsealed).unwrap_or_default().as_bytes())
+    }
+
+    /// Reads a plan and holds it against its seal.
+    ///
+    /// # Errors
+    /// When the text is no plan, of a later shape, or was changed by hand.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let plan: Plan = serde_json::from_str(text)
+            .map_err(|e| Error::new(ErrorKind::Usage, "this is not a plan that imis can read").caused_by(e))?;
+        if plan.imis > FORMAT {
+            return Err(Error::new(ErrorKind::Usage, "the plan was made by a later version of imis"));
+        }
+        if plan.sealed() != plan.seal {
+            return Err(Error::new(ErrorKind::Schema, "the plan was changed after it was made")
+                .with_help("Make it again with `imis plan`; the mapping is the place for changes."));
+        }
+        Ok(plan)
+    }
+
+    /// Says what changed since the plan was made, if anything did.
+    pub fn changed(&self, mapping: &Mapping, source: &Catalog, target: &Catalog) -> Option<String> {
+        let mut changed = Vec::new();
+        if self.mapping_sha256 != mapping.hash {
+            changed.push("the mapping");
+        }
+        if self.source_sha256 != fingerprint(source) {
+            changed.push("the source's schema");
+        }
+        if self.target_sha256 != fingerprint(target) {
+            changed.push("the target's schema");
+        }
+        (!changed.is_empty()).then(|| changed.join(" and "))
+    }
+}
+
+/// A UUID as its text.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use uuid::Uuid;
+
+    pub(super) fn serialize<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(uuid)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Uuid, D::Error> {
+        Uuid::parse_str(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+async fn planned(rule: &BoundRule, ends: &Ends<'_>) -> Result<PlannedRule, Error> {
+    let (rows, ranges) = match (&rule.way, &rule.source) {
+        (Way::Rows(_), Some(table)) => {
+            let rows = ends.source.count(table).await?;
+            let engine = ends.source_catalog.engine;
+            (rows, plan_ranges(ends.source.as_ref(), table, engine, rows, ROWS_A_RANGE).await?)
+        }
+        (Way::Query(_), Some(table)) => (ends.source.count(table).await?, vec![KeyRange::whole()]),
+        (Way::Query(_), None) => (0, vec![KeyRange::whole()]),
+        _ => (0, Vec::new()),
+    };
+    let existing = match ends.target {
+        Some(target) => target.count(&rule.target).await?,
+        None => 0,
+    };
+    Ok(PlannedRule {
+        rule: rule.name.clone(),
+        from: rule.source.as_ref().map(|t| t.table_name().to_string()),
+        to: rule.target.table_name().to_string(),
+        rows,
+        existing,
+        policy: match rule.existing {
+            Existing::Refuse => "refuse",
+            Existing::Replace => "replace",
+            Existing::Keep { .. } => "keep",
+            Existing::Merge { .. } => "merge",
+        }
+        .to_owned(),
+        ranges,
+    })
+}
+
+/// SHA-256 over what a plan relies on: tables with columns, types, nullability and primary keys. Foreign keys and
+/// indexes, which a run takes away for a while, are left out.
+pub fn fingerprint(catalog: &Catalog) -> String {
+    let mut bare = Catalog::new(catalog.engine);
+    bare.tables = catalog
+        .tables
+        .iter()
+        .map(|table| imis_schemas::Table {
+            foreign_keys: Known::No,
+            uniques: Known::No,
+            indexes: Known::No,
+            checks: Known::No,
+            ..table.clone()
+        })
+        .collect();
+    sha256(bare.to_json().as_bytes())
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}

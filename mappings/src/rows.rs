@@ -1,0 +1,186 @@
+//! Tables as DataFusion sees them in the queries of a mapping: `source.x`, `before.x`, `target.x`, read lazily, only the
+//! columns that are needed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use datafusion::catalog::{MemoryCatalogProvider, CatalogProvider, SchemaProvider, Session, TableProvider};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use imis_databases::{ChunkStream, ReadRequest, Source};
+use imis_schemas::{Catalog, Engine, Table};
+
+use crate::expression::schema_of;
+
+/// Tables that a query may read.
+pub(crate) trait Rows: Send + Sync {
+    /// The engine of the tables' types.
+    fn engine(&self) -> Engine;
+    /// The table of this name, case aside.
+    fn table(&self, name: &str) -> Option<Arc<Table>>;
+    /// The names of all tables.
+    fn names(&self) -> Vec<String>;
+    /// The rows of a table.
+    fn read(&self, table: Arc<Table>, columns: Vec<String>) -> ChunkStream;
+}
+
+/// The tables of a source.
+pub(crate) struct SourceRows {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) catalog: Arc<Catalog>,
+}
+
+impl Rows for SourceRows {
+    fn engine(&self) -> Engine {
+        self.catalog.engine
+    }
+    fn table(&self, name: &str) -> Option<Arc<Table>> {
+        self.catalog.table(name).map(|t| Arc::new(t.clone()))
+    }
+    fn names(&self) -> Vec<String> {
+        self.catalog.tables.iter().map(|t| t.name.clone()).collect()
+    }
+    fn read(&self, table: Arc<Table>, columns: Vec<String>) -> ChunkStream {
+        self.source.read(ReadRequest::all(table).columns(columns))
+    }
+}
+
+/// Tables of which only the shape is known; for planning.
+pub(crate) struct NoRows(pub(crate) Catalog);
+
+impl Rows for NoRows {
+    fn engine(&self) -> Engine {
+        self.0.engine
+    }
+    fn table(&self, name: &str) -> Option<Arc<Table>> {
+        self.0.table(name).map(|t| Arc::new(t.clone()))
+    }
+    fn names(&self) -> Vec<String> {
+        self.0.tables.iter().map(|t| t.name.clone()).collect()
+    }
+    fn read(&self, _: Arc<Table>, _: Vec<String>) -> ChunkStream {
+        Box::pin(futures::stream::empty())
+    }
+}
+
+/// Makes tables known to a session under a schema's name, in place of those that were known before.
+pub(crate) fn register(context: &SessionContext, schema: &str, rows: Arc<dyn Rows>) {
+    let default = context.copied_config().options().catalog.default_catalog.clone();
+    let catalog = context.catalog(&default).unwrap_or_else(|| {
+        let made: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
+        context.register_catalog(&default, Arc::clone(&made));
+        made
+    });
+    // The in-memory catalogue takes any schema.
+    let _ = catalog.register_schema(schema, Arc::new(RowsSchema(rows)));
+}
+
+struct RowsSchema(Arc<dyn Rows>);
+
+impl fmt::Debug for RowsSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RowsSchema")
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for RowsSchema {
+    fn table_names(&self) -> Vec<String> {
+        self.0.names()
+    }
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(self.0.table(name).map(|table| {
+            let columns = table.columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>();
+            let schema = schema_of(&table, self.0.engine(), &columns);
+            Arc::new(RowsTable { rows: Arc::clone(&self.0), table, columns, schema }) as Arc<dyn TableProvider>
+        }))
+    }
+    fn table_exist(&self, name: &str) -> bool {
+        self.0.table(name).is_some()
+    }
+}
+
+struct RowsTable {
+    rows: Arc<dyn Rows>,
+    table: Arc<Table>,
+    columns: Vec<String>,
+    schema: SchemaRef,
+}
+
+impl fmt::Debug for RowsTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RowsTable({})", self.table.name)
+    }
+}
+
+#[async_trait]
+impl TableProvider for RowsTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let wanted: Vec<usize> = projection.cloned().unwrap_or_else(|| (0..self.columns.len()).collect());
+        // A count asks for no column at all; one is read all the same, and dropped.
+        let read: Vec<usize> = if wanted.is_empty() { vec![0] } else { wanted.clone() };
+        let schema = Arc::new(self.schema.project(&read)?);
+        let columns = read.iter().filter_map(|at| self.columns.get(*at).cloned()).collect();
+        let part = Arc::new(RowsPart { rows: Arc::clone(&self.rows), table: Arc::clone(&self.table), columns, schema });
+        let inner: Option<Vec<usize>> = if wanted.is_empty() { Some(Vec::new()) } else { None };
+        let schema = Arc::clone(&part.schema);
+        Ok(Arc::new(StreamingTableExec::try_new(schema, vec![part], inner.as_ref(), None, false, limit)?))
+    }
+}
+
+struct RowsPart {
+    rows: Arc<dyn Rows>,
+    table: Arc<Table>,
+    columns: Vec<String>,
+    schema: SchemaRef,
+}
+
+impl fmt::Debug for RowsPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RowsPart({})", self.table.name)
+    }
+}
+
+impl PartitionStream for RowsPart {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let schema = Arc::clone(&self.schema);
+        let stream = self.rows.read(Arc::clone(&self.table), self.columns.clone());
+        let named = Arc::clone(&schema);
+        let batches = stream.map(move |chunk| {
+            let chunk = chunk.map_err(|e| DataFusionError::External(Box::new(e)))?;
+            rename(&chunk.batch, &named)
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+    }
+}
+
+/// Gives a batch the names of another schema with the same types.
+pub(crate) fn rename(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &options)?)
+}
+

@@ -1,0 +1,213 @@
+//! A run: prepare, load, queries, keys, finish, account.
+//!
+//! ```text
+//! source --chunks--> map --batches--> target      one range = one transaction = one line in the ledger
+//! ```
+
+mod load;
+mod postgres;
+mod prepare;
+mod finish;
+mod keys;
+mod snapshot;
+mod state;
+mod target;
+mod undo;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imis_databases::{Error, ErrorKind, Source};
+use imis_schemas::Catalog;
+
+use crate::account::{Account, Counts, FORMAT, RuleAccount};
+use crate::bind::{BoundMapping, Way};
+use crate::plan::Plan;
+use crate::rows::{SourceRows, register};
+
+pub use postgres::PostgresTarget;
+pub use snapshot::SnapshotTarget;
+pub use state::{RunState, runs};
+pub use target::Target;
+pub use undo::undo;
+
+/// Who watches a run.
+pub trait Progress: Send + Sync {
+    /// A phase begins.
+    fn phase(&self, name: &str);
+    /// A rule begins; about so many rows will come.
+    fn rule(&self, rule: &str, rows: u64);
+    /// So many more rows of a rule were read.
+    fn rows(&self, rule: &str, more: u64);
+    /// A rule is done.
+    fn done(&self, rule: &str);
+}
+
+/// What becomes of a run when a row cannot be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnReject {
+    /// The run stops at the first one; what was loaded stays and can be undone or resumed.
+    #[default]
+    Stop,
+    /// The row is kept as a reject, and the rest goes on.
+    Continue,
+}
+
+/// How a run is to be done.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many ranges are read and written at once.
+    pub jobs: usize,
+    /// What a rejected row does.
+    pub on_reject: OnReject,
+    /// The largest cell that is read, in bytes.
+    pub max_cell: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { jobs: 2, on_reject: OnReject::Stop, max_cell: imis_databases::source::MAX_CELL }
+    }
+}
+
+/// Everything a run works with.
+pub struct Run<'a> {
+    /// The bound mapping.
+    pub mapping: &'a BoundMapping,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The source.
+    pub source: Arc<dyn Source>,
+    /// The source's catalogue.
+    pub source_catalog: Arc<Catalog>,
+    /// The target.
+    pub target: Arc<dyn Target>,
+    /// The options.
+    pub options: Options,
+    /// Who watches.
+    pub progress: Arc<dyn Progress>,
+}
+
+impl Run<'_> {
+    /// Carries the run out, from the phase in which it stands.
+    ///
+    /// # Errors
+    /// When a server fails or something is not as the plan says. The target is then in a state that can be resumed or
+    /// undone.
+    pub async fn carry_out(&self) -> Result<Account, Error> {
+        let started = jiff::Timestamp::now().to_string();
+        self.progress.phase("prepare");
+        self.target.prepare(self.mapping, self.plan).await?;
+
+        self.progress.phase("load");
+        let mut counts = self.load_tables().await?;
+        self.target.settle_existing(self.mapping, &mut counts, Stage::Tables).await?;
+        let computed = self.load_queries(&mut counts).await?;
+
+        self.progress.phase("keys");
+        let repaired = self.target.hold_keys(self.mapping, &mut counts).await?;
+
+        self.progress.phase("finish");
+        let notes = self.target.finish(self.mapping).await?;
+
+        self.progress.phase("account");
+        self.account(started, counts, computed, &repaired, notes).await
+    }
+
+    async fn load_queries(&self, counts: &mut BTreeMap<String, Counts>) -> Result<BTreeMap<String, u64>, Error> {
+        let context = &self.mapping.context;
+        let source = SourceRows { source: Arc::clone(&self.source), catalog: Arc::clone(&self.source_catalog) };
+        register(context, "source", Arc::new(source));
+        register(context, "before", self.target.rows_before().await?);
+        let mut computed = BTreeMap::new();
+        for (rule, planned) in self.mapping.rules.iter().zip(&self.plan.rules) {
+            let Way::Query(way) = &rule.way else { continue };
+            self.progress.rule(&rule.name, planned.rows);
+            register(context, "target", self.target.rows_now().await?);
+            let mut done = self.load_query(rule, way).await?;
+            match &rule.source {
+                Some(_) => {
+                    // What the query left out of its table is filtered by it.
+                    done.filtered += planned.rows.saturating_sub(done.read);
+                    done.read = planned.rows.max(done.read);
+                }
+                None => {
+                    computed.insert(rule.name.clone(), done.loaded);
+                    done = Counts { rejected: done.rejected, losses: done.losses, ..Counts::default() };
+                }
+            }
+            counts.entry(rule.name.clone()).or_default().add(&done);
+            self.progress.done(&rule.name);
+        }
+        self.target.settle_existing(self.mapping, counts, Stage::Queries).await?;
+        Ok(computed)
+    }
+
+    async fn account(
+        &self,
+        started: String,
+        counts: BTreeMap<String, Counts>,
+        computed: BTreeMap<String, u64>,
+        repaired: &BTreeMap<String, u64>,
+        notes: Vec<String>,
+    ) -> Result<Account, Error> {
+        let mut rules = Vec::new();
+        for (rule, planned) in self.mapping.rules.iter().zip(&self.plan.rules) {
+            let counted = match (&rule.source, &rule.way) {
+                (Some(table), Way::Rows(_) | Way::Query(_)) => Some(self.source.count(table).await?),
+                _ => None,
+            };
+            rules.push(RuleAccount {
+                rule: rule.name.clone(),
+                from: planned.from.clone(),
+                to: planned.to.clone(),
+                counted,
+                counts: counts.get(&rule.name).cloned().unwrap_or_default(),
+                repaired: repaired.get(&rule.name).copied().unwrap_or_default(),
+                computed: computed.get(&rule.name).copied().unwrap_or_default(),
+            });
+        }
+        let tables = self.target.tables(self.mapping, &rules).await?;
+        let account = Account {
+            imis: FORMAT,
+            run: self.target.run_id(),
+            mapping: self.plan.mapping.clone(),
+            from: self.plan.from.clone(),
+            to: self.plan.to.clone(),
+            started,
+            finished: jiff::Timestamp::now().to_string(),
+            rules,
+            tables,
+            rejects: self.target.rejects().await?,
+            notes,
+        };
+        self.target.close(&account).await?;
+        Ok(account)
+    }
+
+    fn stop_on_reject(&self, rule: &str, rejects: &[crate::account::Reject]) -> Result<(), Error> {
+        match (self.options.on_reject, rejects.first()) {
+            (OnReject::Stop, Some(first)) => {
+                let key = first.key.iter().map(|(c, v)| format!("{c} {v}")).collect::<Vec<_>>().join(", ");
+                let row = if key.is_empty() { "a row without key".to_owned() } else { format!("the row with {key}") };
+                Err(Error::new(
+                    ErrorKind::Data,
+                    format!("rule {rule}: {row} cannot be loaded: {}, {}", first.column, first.reason),
+                )
+                .with_help(
+                    "Mend the row or the mapping; or say --on-reject continue, which keeps such rows aside and goes on.",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Which rules' tables are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Tables that only table rules fill.
+    Tables,
+    /// Tables that query rules fill.
+    Queries,
+}

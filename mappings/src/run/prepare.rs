@@ -1,0 +1,414 @@
+//! Before the first row: what the target holds is kept or refused, and what would slow the load down is taken away for a
+//! while. All of it is one transaction.
+
+use std::collections::BTreeMap;
+
+use imis_databases::postgres::describe_error;
+use imis_databases::{Error, ErrorKind};
+use imis_schemas::{Engine, Table};
+use tokio_postgres::Transaction;
+
+use super::Stage;
+use super::postgres::PostgresTarget;
+use super::state::{self, Phase};
+use super::target::tables_of;
+use crate::account::Counts;
+use crate::bind::{BoundMapping, Way};
+use crate::language::Existing;
+use crate::plan::Plan;
+
+const PG: Engine = Engine::Postgres;
+
+/// Clears the way, unless an earlier try of this run did.
+pub(super) async fn prepare(target: &PostgresTarget, mapping: &BoundMapping, plan: &Plan) -> Result<(), Error> {
+    let mut connection = target.pool.take().await?;
+    if state::phase(&**connection, &target.run).await?.is_some() {
+        return Ok(());
+    }
+    let doing = |e| describe_error(e, "preparing the target");
+    let transaction = connection.transaction().await.map_err(doing)?;
+    refuse_other_sessions(target, &transaction).await?;
+    refuse_unmigrated(mapping, &transaction).await?;
+    refuse_used(mapping, &transaction).await?;
+    state::create(&transaction).await?;
+    transaction
+        .execute(
+            "INSERT INTO imis_migration.run (run, phase, mapping, plan) VALUES ($1, $2, $3, $4)",
+            &[
+                &target.run,
+                &Phase::Prepared.name(),
+                &plan.mapping,
+                &serde_json::to_string(plan).unwrap_or_default(),
+            ],
+        )
+        .await
+        .map_err(doing)?;
+    let tables = tables_of(mapping);
+    let filled = keep_images(target, mapping, &tables, &transaction).await?;
+    take_away_keys(target, &tables, &transaction).await?;
+    for table in filled {
+        let name = table.table_name();
+        transaction
+            .execute(&format!("DELETE FROM {}", name.sql(PG)), &[])
+            .await
+            .map_err(|e| describe_error(e, &format!("removing the rows of {name} that will be replaced")))?;
+    }
+    take_away_indexes(target, &tables, &transaction).await?;
+    transaction.commit().await.map_err(doing)
+}
+
+async fn refuse_other_sessions(target: &PostgresTarget, transaction: &Transaction<'_>) -> Result<(), Error> {
+    if target.allow_connected {
+        return Ok(());
+    }
+    let row = transaction
+        .query_one(
+            "SELECT count(*), coalesce(string_agg(DISTINCT coalesce(nullif(application_name, ''), 'unnamed'), ', '), '') \
+             FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+             AND backend_type = 'client backend' AND application_name <> 'imis'",
+            &[],
+        )
+        .await
+        .map_err(|e| describe_error(e, "looking for other sessions"))?;
+    match row.get::<_, i64>(0) {
+        0 => Ok(()),
+        n => Err(Error::new(
+            ErrorKind::Failed,
+            format!("{n} other session(s) are connected to the target: {}", row.get::<_, String>(1)),
+        )
+        .with_help("Stop the openIMIS backend and other clients first; --allow-connected goes on all the same.")),
+    }
+}
+
+async fn refuse_unmigrated(mapping: &BoundMapping, transaction: &Transaction<'_>) -> Result<(), Error> {
+    if !mapping.migrated {
+        return Ok(());
+    }
+    let trouble = |e| describe_error(e, "looking for Django's migrations");
+    let there = transaction
+        .query_one("SELECT to_regclass('public.django_migrations') IS NOT NULL", &[])
+        .await
+        .map_err(trouble)?
+        .get::<_, bool>(0);
+    let applied = if there {
+        transaction
+            .query_one("SELECT count(*) FROM public.django_migrations", &[])
+            .await
+            .map_err(trouble)?
+            .get::<_, i64>(0)
+    } else {
+        0
+    };
+    if applied > 0 {
+        return Ok(());
+    }
+    Err(not_migrated())
+}
+
+/// What is said of a target on which no Django migration ran.
+pub(crate) fn not_migrated() -> Error {
+    Error::new(ErrorKind::Schema, "the target is not a migrated openIMIS database: no Django migration ran on it")
+        .with_help("Run `imis prepare` on an empty database, then `python manage.py migrate`, then try again.")
+}
+
+async fn refuse_used(mapping: &BoundMapping, transaction: &Transaction<'_>) -> Result<(), Error> {
+    for name in &mapping.unused {
+        let table = PG.quote(name);
+        let there = transaction
+            .query_one("SELECT to_regclass($1) IS NOT NULL", &[&format!("public.{table}")])
+            .await
+            .map_err(|e| describe_error(e, "looking at the target"))?;
+        if !there.get::<_, bool>(0) {
+            continue;
+        }
+        let row = transaction
+            .query_one(&format!("SELECT EXISTS (SELECT FROM public.{table})"), &[])
+            .await
+            .map_err(|e| describe_error(e, &format!("looking into {name}")))?;
+        if row.get::<_, bool>(0) {
+            return Err(Error::new(
+                ErrorKind::Data,
+                format!("the target is in use already: {name} has rows"),
+            )
+            .with_help("Migrate into a database that nobody has worked with yet."));
+        }
+    }
+    Ok(())
+}
+
+/// The policy for rows of a table: that of the first of its rules which does not refuse.
+fn policy<'a>(mapping: &'a BoundMapping, table: &Table) -> &'a Existing {
+    let mut policies =
+        mapping.rules.iter().filter(|r| r.target.table_name() == table.table_name()).map(|r| &r.existing);
+    policies.find(|p| **p != Existing::Refuse).unwrap_or(&Existing::Refuse)
+}
+
+/// Copies the rows of tables that have some; gives back the tables whose rows go. Refuses where the mapping does.
+async fn keep_images<'a>(
+    target: &PostgresTarget,
+    mapping: &BoundMapping,
+    tables: &'a [std::sync::Arc<Table>],
+    transaction: &Transaction<'_>,
+) -> Result<Vec<&'a Table>, Error> {
+    let mut filled = Vec::new();
+    let mut refused = Vec::new();
+    for (number, table) in tables.iter().enumerate() {
+        let name = table.table_name();
+        let doing = |e| describe_error(e, &format!("keeping the rows of {name}"));
+        let before = transaction
+            .query_one(&format!("SELECT count(*) FROM {}", name.sql(PG)), &[])
+            .await
+            .map_err(doing)?
+            .get::<_, i64>(0);
+        let image = (before > 0).then(|| format!("image_{}_{number}", target.run));
+        if let Some(image) = &image {
+            if *policy(mapping, table) == Existing::Refuse {
+                refused.push(format!("{name} ({before})"));
+                continue;
+            }
+            transaction
+                .execute(
+                    &format!("CREATE TABLE imis_migration.{} AS TABLE {}", PG.quote(image), name.sql(PG)),
+                    &[],
+                )
+                .await
+                .map_err(doing)?;
+            filled.push(table.as_ref());
+        }
+        transaction
+            .execute(
+                "INSERT INTO imis_migration.image (run, schema_name, table_name, image_name, before) VALUES ($1, $2, $3, $4, $5)",
+                &[&target.run, &table.schema, &table.name, &image, &before],
+            )
+            .await
+            .map_err(doing)?;
+    }
+    if refused.is_empty() {
+        return Ok(filled);
+    }
+    Err(Error::new(
+        ErrorKind::Data,
+        format!("the target is not empty: {} already have rows and the mapping refuses that", refused.join(", ")),
+    )
+    .with_help("Migrate into a fresh database, or say `existing: replace` (or keep, merge) in an overlay."))
+}
+
+/// Drops every foreign key on or to the tables, after writing down how it comes back.
+async fn take_away_keys(
+    target: &PostgresTarget,
+    tables: &[std::sync::Arc<Table>],
+    transaction: &Transaction<'_>,
+) -> Result<(), Error> {
+    let names: Vec<String> = tables.iter().map(|t| t.table_name().sql(PG)).collect();
+    let doing = |e| describe_error(e, "taking foreign keys away for the load");
+    let keys = transaction
+        .query(
+            "SELECT k.conname, k.conrelid::regclass::text, pg_get_constraintdef(k.oid), \
+                    obj_description(k.oid, 'pg_constraint') \
+             FROM pg_constraint k WHERE k.contype = 'f' AND k.conparentid = 0 \
+               AND (k.conrelid = ANY($1::text[]::regclass[]) OR k.confrelid = ANY($1::text[]::regclass[])) \
+             ORDER BY k.oid",
+            &[&names],
+        )
+        .await
+        .map_err(doing)?;
+    for key in keys {
+        let (name, table): (String, String) = (key.get(0), key.get(1));
+        let constraint = PG.quote(&name);
+        let drop = format!("ALTER TABLE {table} DROP CONSTRAINT {constraint}");
+        let mut create = format!("ALTER TABLE {table} ADD CONSTRAINT {constraint} {}", key.get::<_, String>(2));
+        if let Some(comment) = key.get::<_, Option<String>>(3) {
+            create.push_str(&format!("; COMMENT ON CONSTRAINT {constraint} ON {table} IS {}", PG.literal(&comment)));
+        }
+        note_dropped(target, transaction, "foreign key", &format!("{table}.{name}"), &drop, &create).await?;
+        transaction.batch_execute(&drop).await.map_err(doing)?;
+    }
+    Ok(())
+}
+
+/// Drops indexes that hold no constraint and no uniqueness: they are made anew faster than kept up to date.
+async fn take_away_indexes(
+    target: &PostgresTarget,
+    tables: &[std::sync::Arc<Table>],
+    transaction: &Transaction<'_>,
+) -> Result<(), Error> {
+    let names: Vec<String> = tables.iter().map(|t| t.table_name().sql(PG)).collect();
+    let doing = |e| describe_error(e, "taking indexes away for the load");
+    let indexes = transaction
+        .query(
+            "SELECT x.indexrelid::regclass::text, x.indrelid::regclass::text, pg_get_indexdef(x.indexrelid), \
+                    obj_description(x.indexrelid, 'pg_class'), x.indisclustered, s.spcname, i.relname \
+             FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid LEFT JOIN pg_tablespace s ON s.oid = i.reltablespace \
+             WHERE x.indrelid = ANY($1::text[]::regclass[]) AND NOT x.indisunique AND NOT x.indisreplident AND x.indisvalid \
+               AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid) \
+               AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.indexrelid) \
+             ORDER BY x.indexrelid",
+            &[&names],
+        )
+        .await
+        .map_err(doing)?;
+    for index in indexes {
+        let (name, table): (String, String) = (index.get(0), index.get(1));
+        let drop = format!("DROP INDEX {name}");
+        let mut create: String = index.get(2);
+        if let Some(comment) = index.get::<_, Option<String>>(3) {
+            create.push_str(&format!("; COMMENT ON INDEX {name} IS {}", PG.literal(&comment)));
+        }
+        if index.get::<_, bool>(4) {
+            create.push_str(&format!("; ALTER TABLE {table} CLUSTER ON {}", PG.quote(index.get(6))));
+        }
+        if let Some(space) = index.get::<_, Option<String>>(5) {
+            create.push_str(&format!("; ALTER INDEX {name} SET TABLESPACE {}", PG.quote(&space)));
+        }
+        note_dropped(target, transaction, "index", &name, &drop, &create).await?;
+        transaction.batch_execute(&drop).await.map_err(doing)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn note_dropped(
+    target: &PostgresTarget,
+    transaction: &Transaction<'_>,
+    kind: &str,
+    name: &str,
+    drop: &str,
+    create: &str,
+) -> Result<(), Error> {
+    transaction
+        .execute(
+            "INSERT INTO imis_migration.dropped (run, kind, name, drop_sql, create_sql) VALUES ($1, $2, $3, $4, $5)",
+            &[&target.run, &kind, &name, &drop, &create],
+        )
+        .await
+        .map(|_| ())
+        .map_err(|e| describe_error(e, "writing down what is taken away"))
+}
+
+/// Brings back the target's own rows that stay, where a table's rules are through.
+pub(super) async fn settle(
+    target: &PostgresTarget,
+    mapping: &BoundMapping,
+    counts: &mut BTreeMap<String, Counts>,
+    stage: Stage,
+) -> Result<(), Error> {
+    let mut connection = target.pool.take().await?;
+    for table in tables_of(mapping) {
+        let rules: Vec<_> =
+            mapping.rules.iter().filter(|r| r.target.table_name() == table.table_name()).collect();
+        let by_query = rules.iter().any(|r| matches!(r.way, Way::Query(_)));
+        if by_query != (stage == Stage::Queries) {
+            continue;
+        }
+        let name = table.table_name();
+        let doing = |e| describe_error(e, &format!("bringing rows of {name} back"));
+        let transaction = connection.transaction().await.map_err(doing)?;
+        let row = transaction
+            .query_opt(
+                "SELECT image_name, settled, returned FROM imis_migration.image \
+                 WHERE run = $1 AND schema_name = $2 AND table_name = $3 AND image_name IS NOT NULL FOR UPDATE",
+                &[&target.run, &table.schema, &table.name],
+            )
+            .await
+            .map_err(doing)?;
+        let Some(row) = row else { continue };
+        let image = format!("imis_migration.{}", PG.quote(row.get(0)));
+        let policy = policy(mapping, &table);
+        let (by, preserve) = match policy {
+            Existing::Keep { by } => (by, &[] as &[String]),
+            Existing::Merge { by, preserve } => (by, preserve.as_slice()),
+            _ => continue,
+        };
+        let by: Vec<String> = if by.is_empty() { table.key_columns().to_vec() } else { spelled(&table, by) };
+        let equal = by
+            .iter()
+            .map(|c| format!("t.{0} IS NOT DISTINCT FROM i.{0}", PG.quote(c)))
+            .collect::<Vec<_>>()
+            .join(" AND ");
+        let rule = rules.first().map(|r| r.name.clone()).unwrap_or_default();
+        if row.get::<_, bool>(1) {
+            // An earlier try did it; its effect on the counts is what must not be forgotten.
+            if matches!(policy, Existing::Keep { .. }) {
+                let kept = kept_rows(&transaction, &target.run, &rule).await?;
+                move_to_kept(counts, &rule, kept);
+            }
+            continue;
+        }
+        let table_sql = name.sql(PG);
+        if matches!(policy, Existing::Keep { .. }) {
+            let kept = transaction
+                .execute(&format!("DELETE FROM {table_sql} t USING {image} i WHERE {equal}"), &[])
+                .await
+                .map_err(doing)?;
+            note_kept(&transaction, &target.run, &rule, &table.name, kept).await?;
+            move_to_kept(counts, &rule, kept);
+        }
+        for column in spelled(&table, preserve) {
+            let column = PG.quote(&column);
+            transaction
+                .execute(&format!("UPDATE {table_sql} t SET {column} = i.{column} FROM {image} i WHERE {equal}"), &[])
+                .await
+                .map_err(doing)?;
+        }
+        let columns = table.columns.iter().filter(|c| c.computed.is_none()).map(|c| PG.quote(&c.name));
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let returned = transaction
+            .execute(
+                &format!(
+                    "INSERT INTO {table_sql} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {image} i \
+                     WHERE NOT EXISTS (SELECT FROM {table_sql} t WHERE {equal})"
+                ),
+                &[],
+            )
+            .await
+            .map_err(doing)?;
+        transaction
+            .execute(
+                "UPDATE imis_migration.image SET settled = true, returned = $4 \
+                 WHERE run = $1 AND schema_name = $2 AND table_name = $3",
+                &[&target.run, &table.schema, &table.name, &i64::try_from(returned).unwrap_or(i64::MAX)],
+            )
+            .await
+            .map_err(doing)?;
+        transaction.commit().await.map_err(doing)?;
+    }
+    Ok(())
+}
+
+fn spelled(table: &Table, names: &[String]) -> Vec<String> {
+    names.iter().filter_map(|name| table.column(name).map(|c| c.name.clone())).collect()
+}
+
+fn move_to_kept(counts: &mut BTreeMap<String, Counts>, rule: &str, kept: u64) {
+    let counts = counts.entry(rule.to_owned()).or_default();
+    counts.kept += kept;
+    counts.loaded = counts.loaded.saturating_sub(kept);
+}
+
+/// How many of a rule's rows were kept back is noted among the repairs, under the name `kept`.
+async fn note_kept(
+    transaction: &Transaction<'_>,
+    run: &str,
+    rule: &str,
+    table: &str,
+    kept: u64,
+) -> Result<(), Error> {
+    transaction
+        .execute(
+            "INSERT INTO imis_migration.repair VALUES ($1, $2, $3, '', '', 'kept', $4)",
+            &[&run, &rule, &table, &kept.to_string()],
+        )
+        .await
+        .map(|_| ())
+        .map_err(|e| describe_error(e, "noting kept rows"))
+}
+
+async fn kept_rows(transaction: &Transaction<'_>, run: &str, rule: &str) -> Result<u64, Error> {
+    let row = transaction
+        .query_opt(
+            "SELECT was FROM imis_migration.repair WHERE run = $1 AND rule = $2 AND name = 'kept'",
+            &[&run, &rule],
+        )
+        .await
+        .map_err(|e| describe_error(e, "reading kept rows"))?;
+    Ok(row.and_then(|r| r.get::<_, Option<String>>(0)).and_then(|text| text.parse().ok()).unwrap_or(0))
+}

@@ -1,0 +1,207 @@
+//! What a run keeps in schema `imis_migration` of its target, so that it can be resumed, undone and accounted for.
+
+use std::collections::BTreeMap;
+
+use imis_databases::postgres::{Pool, describe_error};
+use imis_databases::{Error, PostgresAddress};
+use tokio_postgres::{GenericClient, Row};
+
+use crate::account::{Counts, Reject, RejectedRow};
+
+/// The tables of the state. Nothing here holds a value of a cell but surrogate keys and, in `repair`, keys that named no
+/// row; `image_...` tables hold the rows that a run replaced.
+const TABLES: &str = "
+CREATE SCHEMA IF NOT EXISTS imis_migration;
+COMMENT ON SCHEMA imis_migration IS 'State of imis migrate: what was loaded, rejected, replaced. Needed to resume or undo.';
+CREATE TABLE IF NOT EXISTS imis_migration.run (
+    run text PRIMARY KEY, started timestamptz NOT NULL DEFAULT now(), finished timestamptz, phase text NOT NULL,
+    mapping text NOT NULL, plan text NOT NULL, effects text, account text);
+CREATE TABLE IF NOT EXISTS imis_migration.range (
+    run text NOT NULL, rule text NOT NULL, number integer NOT NULL, keys text NOT NULL, counts text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, rule, number));
+CREATE TABLE IF NOT EXISTS imis_migration.reject (
+    run text NOT NULL, rule text NOT NULL, table_name text NOT NULL, row_key text NOT NULL, column_name text NOT NULL,
+    reason text NOT NULL);
+CREATE TABLE IF NOT EXISTS imis_migration.repair (
+    run text NOT NULL, rule text NOT NULL, table_name text NOT NULL, row_key text NOT NULL, column_name text NOT NULL,
+    name text NOT NULL, was text);
+CREATE TABLE IF NOT EXISTS imis_migration.dropped (
+    run text NOT NULL, position bigserial PRIMARY KEY, kind text NOT NULL, name text NOT NULL, drop_sql text NOT NULL,
+    create_sql text NOT NULL);
+CREATE TABLE IF NOT EXISTS imis_migration.image (
+    run text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, image_name text, before bigint NOT NULL,
+    returned bigint NOT NULL DEFAULT 0, settled boolean NOT NULL DEFAULT false, after bigint,
+    PRIMARY KEY (run, schema_name, table_name));
+";
+
+/// The phases of a run, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The way is clear, rows come in.
+    Prepared,
+    /// All rows are in, keys hold.
+    Keyed,
+    /// Keys, indexes and generators are back.
+    Finished,
+    /// The account balances and is written.
+    Accounted,
+    /// Everything was taken back.
+    Undone,
+}
+
+impl Phase {
+    const ALL: [(Phase, &'static str); 5] = [
+        (Phase::Prepared, "prepared"),
+        (Phase::Keyed, "keyed"),
+        (Phase::Finished, "finished"),
+        (Phase::Accounted, "accounted"),
+        (Phase::Undone, "undone"),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Phase::ALL.iter().find(|(phase, _)| *phase == self).map_or("", |(_, name)| name)
+    }
+
+    fn parse(name: &str) -> Option<Phase> {
+        Phase::ALL.iter().find(|(_, known)| *known == name).map(|(phase, _)| *phase)
+    }
+}
+
+/// A run, as the state has it.
+#[derive(Clone, Debug)]
+pub struct RunState {
+    /// Its name.
+    pub run: String,
+    /// When it began, UTC.
+    pub started: String,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Its mapping.
+    pub mapping: String,
+    /// Its plan, as JSON.
+    pub plan: String,
+    /// Its account, as JSON, once it has one.
+    pub account: Option<String>,
+}
+
+/// The runs of a target, latest first; none where there is no state.
+///
+/// # Errors
+/// When the server fails.
+pub async fn runs(address: &PostgresAddress) -> Result<Vec<RunState>, Error> {
+    let connection = Pool::new(address.clone()).take().await?;
+    all(&**connection).await
+}
+
+pub(super) async fn all(client: &impl GenericClient) -> Result<Vec<RunState>, Error> {
+    let asked = |e| describe_error(e, "reading the state of earlier runs");
+    let there = client
+        .query_one("SELECT to_regclass('imis_migration.run') IS NOT NULL", &[])
+        .await
+        .map_err(asked)?;
+    if !there.get::<_, bool>(0) {
+        return Ok(Vec::new());
+    }
+    let rows = client
+        .query(
+            "SELECT run, to_char(started, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), phase, mapping, plan, account \
+             FROM imis_migration.run ORDER BY started DESC, run DESC",
+            &[],
+        )
+        .await
+        .map_err(asked)?;
+    Ok(rows.iter().filter_map(run_state).collect())
+}
+
+fn run_state(row: &Row) -> Option<RunState> {
+    Some(RunState {
+        run: row.get(0),
+        started: row.get(1),
+        phase: Phase::parse(row.get(2))?,
+        mapping: row.get(3),
+        plan: row.get(4),
+        account: row.get(5),
+    })
+}
+
+pub(super) async fn create(client: &impl GenericClient) -> Result<(), Error> {
+    client.batch_execute(TABLES).await.map_err(|e| describe_error(e, "making the schema imis_migration"))
+}
+
+pub(super) async fn phase(client: &impl GenericClient, run: &str) -> Result<Option<Phase>, Error> {
+    Ok(all(client).await?.into_iter().find(|state| state.run == run).map(|state| state.phase))
+}
+
+pub(super) async fn set_phase(client: &impl GenericClient, run: &str, phase: Phase) -> Result<(), Error> {
+    client
+        .execute("UPDATE imis_migration.run SET phase = $2 WHERE run = $1", &[&run, &phase.name()])
+        .await
+        .map(|_| ())
+        .map_err(|e| describe_error(e, "noting the phase of the run"))
+}
+
+pub(super) async fn committed(
+    client: &impl GenericClient,
+    run: &str,
+) -> Result<BTreeMap<(String, usize), Counts>, Error> {
+    let rows = client
+        .query("SELECT rule, number, counts FROM imis_migration.range WHERE run = $1", &[&run])
+        .await
+        .map_err(|e| describe_error(e, "reading the ledger"))?;
+    let mut committed = BTreeMap::new();
+    for row in rows {
+        let counts: Counts = serde_json::from_str(row.get(2))
+            .map_err(|e| Error::failed("a line of the ledger cannot be read").caused_by(e))?;
+        committed.insert((row.get(0), usize::try_from(row.get::<_, i32>(1)).unwrap_or(0)), counts);
+    }
+    Ok(committed)
+}
+
+pub(super) async fn write_rejects(
+    client: &impl GenericClient,
+    run: &str,
+    rejects: &[RejectedRow],
+) -> Result<(), Error> {
+    for part in rejects.chunks(1000) {
+        let column = |of: &dyn Fn(&RejectedRow) -> String| part.iter().map(of).collect::<Vec<_>>();
+        client
+            .execute(
+                "INSERT INTO imis_migration.reject SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])",
+                &[
+                    &run,
+                    &column(&|r| r.rule.clone()),
+                    &column(&|r| r.table.clone()),
+                    &column(&|r| serde_json::to_string(&r.reject.key).unwrap_or_default().replace("\\u0000", "")),
+                    &column(&|r| r.reject.column.clone()),
+                    &column(&|r| r.reject.reason.clone()),
+                ],
+            )
+            .await
+            .map_err(|e| describe_error(e, "noting rejected rows"))?;
+    }
+    Ok(())
+}
+
+pub(super) async fn rejects(client: &impl GenericClient, run: &str) -> Result<Vec<RejectedRow>, Error> {
+    let rows = client
+        .query(
+            "SELECT rule, table_name, row_key, column_name, reason FROM imis_migration.reject WHERE run = $1 \
+             ORDER BY rule, table_name, row_key",
+            &[&run],
+        )
+        .await
+        .map_err(|e| describe_error(e, "reading rejected rows"))?;
+    Ok(rows
+        .iter()
+        .map(|row| RejectedRow {
+            rule: row.get(0),
+            table: row.get(1),
+            reject: Reject {
+                key: serde_json::from_str(row.get(2)).unwrap_or_default(),
+                column: row.get(3),
+                reason: row.get(4),
+            },
+        })
+        .collect())
+}
