@@ -13,7 +13,7 @@ mod read;
 mod write;
 
 pub use read::SnapshotSource;
-pub use write::SnapshotSink;
+pub use write::{SnapshotSink, TableFile, write_private};
 
 use serde::{Deserialize, Serialize};
 

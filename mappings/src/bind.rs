@@ -24,6 +24,9 @@ pub struct BoundMapping {
     pub(crate) rules: Vec<BoundRule>,
     pub(crate) hazards: Vec<Hazard>,
     pub(crate) unused: Vec<String>,
+    /// Whether the target must have Django's migrations behind it.
+    pub(crate) migrated: bool,
+    pub(crate) fallback: Option<Catalog>,
     pub(crate) context: SessionContext,
 }
 
@@ -105,7 +108,12 @@ pub async fn bind(
         hazards: Vec::new(),
         rules: Vec::new(),
     };
-    rows::register(&binder.context, "source", Arc::new(rows::NoRows(source.clone())));
+    let fallback = mapping.fallback_source();
+    rows::register(
+        &binder.context,
+        "source",
+        Arc::new(rows::OrEmpty::new(Arc::new(rows::NoRows(source.clone())), fallback)),
+    );
     for name in ["before", "target"] {
         rows::register(&binder.context, name, Arc::new(rows::NoRows(target.clone())));
     }
@@ -117,7 +125,9 @@ pub async fn bind(
         Ok(BoundMapping {
             rules: binder.rules,
             hazards: binder.hazards,
+            migrated: mapping.migrated,
             unused: mapping.unused.iter().map(|name| name.value.clone()).collect(),
+            fallback: mapping.fallback_source(),
             context: binder.context,
         })
     } else {
@@ -257,9 +267,10 @@ impl Binder<'_> {
             let left = by_name.is_some_and(|c| rule.leave.iter().any(|(name, _)| same_name(&name.value, &c.name)));
             match said {
                 Some((name, column_rule)) => {
-                    let written = column_rule.value.clone().or_else(|| {
-                        by_name.map(|c| Located { value: quoted(&c.name), place: name.place.clone() })
-                    });
+                    let written = column_rule
+                        .value
+                        .clone()
+                        .or_else(|| by_name.map(|c| Located { value: quoted(&c.name), place: name.place.clone() }));
                     match self.choose(column_rule, written, &whole) {
                         Ok(Some(chosen)) => {
                             wanted.push((column, chosen.value.clone(), column_rule.clone(), Some(chosen)));
@@ -302,8 +313,8 @@ impl Binder<'_> {
             }
         }
 
-        let filter = rule.filter.as_ref().and_then(|filter| {
-            match columns_used(&self.context, &filter.keep.value, &whole) {
+        let filter =
+            rule.filter.as_ref().and_then(|filter| match columns_used(&self.context, &filter.keep.value, &whole) {
                 Ok(names) => {
                     used.extend(names);
                     self.hazards.push(Hazard::new(
@@ -318,12 +329,12 @@ impl Binder<'_> {
                     self.expression_error(&filter.keep.place, &error, source);
                     None
                 }
-            }
-        });
+            });
 
         // Every source column is used, or left with a reason.
         for column in &source.columns {
-            let named = |list: &[(Located<String>, String)]| list.iter().any(|(n, _)| same_name(&n.value, &column.name));
+            let named =
+                |list: &[(Located<String>, String)]| list.iter().any(|(n, _)| same_name(&n.value, &column.name));
             if used.contains(&column.name.to_lowercase()) || named(&rule.leave) {
                 continue;
             }
@@ -399,7 +410,9 @@ impl Binder<'_> {
             Ok(planned) => planned,
             Err(error) => {
                 let text = match error {
-                    ExpressionError::UnknownColumn(name) => format!("the query names a column `{name}` that is not there"),
+                    ExpressionError::UnknownColumn(name) => {
+                        format!("the query names a column `{name}` that is not there")
+                    }
                     ExpressionError::Wrong(text) => text,
                 };
                 self.errors.push(MappingError::at(&query.place, format!("rule {}: {text}", rule.name.value)));
@@ -435,9 +448,9 @@ impl Binder<'_> {
             };
             let place = column_rule.value.as_ref().map_or(&query.place, |value| &value.place).clone();
             match Expression::new(&self.context, &sql, &schema) {
-                Err(ExpressionError::UnknownColumn(name)) => self
-                    .errors
-                    .push(MappingError::at(&place, format!("the query's result has no column {name}"))),
+                Err(ExpressionError::UnknownColumn(name)) => {
+                    self.errors.push(MappingError::at(&place, format!("the query's result has no column {name}")))
+                }
                 Err(ExpressionError::Wrong(text)) => self.errors.push(MappingError::at(&place, text)),
                 Ok(expression) => {
                     if let Some(fit) = self.fit(rule, &place, column, &expression, None, &column_rule) {
@@ -508,7 +521,7 @@ impl Binder<'_> {
                 ),
             }
         }
-        match Fit::new(expression.data_type(), source_type.as_ref(), &target, column.default.is_some(), allowed) {
+        match Fit::new(expression.data_type(), source_type.as_ref(), &target, allowed) {
             Ok(fit) => {
                 self.fit_hazards(rule, column, expression, source, source_type.as_ref(), said);
                 Some(fit)
@@ -606,7 +619,10 @@ impl Binder<'_> {
             if !of_a_rule && !left {
                 self.errors.push(
                     MappingError::general(format!("the source table {} goes nowhere", table.table_name())).with_help(
-                        format!("Write a rule for it, or say why it stays behind: `leave-tables: {{ {}: \"reason\" }}`.", table.name),
+                        format!(
+                            "Write a rule for it, or say why it stays behind: `leave-tables: {{ {}: \"reason\" }}`.",
+                            table.name
+                        ),
                     ),
                 );
             }

@@ -11,9 +11,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -90,11 +90,7 @@ pub(crate) fn columns_used(
     Ok(expr.column_refs().into_iter().map(|c| c.name.clone()).collect())
 }
 
-fn parse(
-    context: &SessionContext,
-    sql: &str,
-    schema: &SchemaRef,
-) -> Result<(Expr, DFSchema), ExpressionError> {
+fn parse(context: &SessionContext, sql: &str, schema: &SchemaRef) -> Result<(Expr, DFSchema), ExpressionError> {
     let schema = DFSchema::try_from(schema.as_ref().clone()).map_err(|e| trouble(&e))?;
     let expr = context.parse_sql_expr(&fold_names(sql)?, &schema).map_err(|e| trouble(&e))?;
     Ok((expr, schema))

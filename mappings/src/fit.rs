@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Int64Array,
-    PrimitiveArray, StringArray, StringBuilder, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Int64Array, PrimitiveArray, StringArray,
+    StringBuilder, TimestampMicrosecondArray,
 };
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
@@ -37,7 +37,6 @@ pub(crate) struct Fit {
     target: TypedColumn,
     wire: ArrowType,
     allowed: Allowed,
-    needs_default: bool,
 }
 
 /// Why values of a type cannot get into a column at all.
@@ -76,7 +75,6 @@ impl Fit {
         from: &ArrowType,
         source: Option<&DataType>,
         target: &TypedColumn,
-        has_default: bool,
         allowed: Allowed,
     ) -> Result<Self, Unfit> {
         use ArrowType as A;
@@ -133,9 +131,12 @@ impl Fit {
             // The value of an expression is looked at row by row: a literal is a bigint until it meets its column.
             && source.is_some()
         {
-            return Err(Unfit::Undecided(format!("{} is narrower than the source", name()), "out-of-range: reject  # or clamp"));
+            return Err(Unfit::Undecided(
+                format!("{} is narrower than the source", name()),
+                "out-of-range: reject  # or clamp",
+            ));
         }
-        Ok(Fit { target: target.clone(), wire, allowed, needs_default: has_default })
+        Ok(Fit { target: target.clone(), wire, allowed })
     }
 
     /// The name of the target column.
@@ -163,11 +164,9 @@ impl Fit {
                 self.text(&array, Some(*limit), findings)
             }
             DataType::VarChar(_) | DataType::Text | DataType::Xml => self.text(&array, None, findings),
-            DataType::Json | DataType::Jsonb => {
-                self.checked_text(&array, "the text is not JSON", findings, |t| {
-                    serde_json::from_str::<serde::de::IgnoredAny>(t).is_ok() && !t.contains("\\u0000")
-                })
-            }
+            DataType::Json | DataType::Jsonb => self.checked_text(&array, "the text is not JSON", findings, |t| {
+                serde_json::from_str::<serde::de::IgnoredAny>(t).is_ok() && !t.contains("\\u0000")
+            }),
             DataType::Uuid => {
                 self.checked_text(&array, "the text is not a UUID", findings, |t| uuid::Uuid::try_parse(t).is_ok())
             }
@@ -192,11 +191,6 @@ impl Fit {
             }
         }
         fitted
-    }
-
-    /// Whether the server fills the column when it is left out.
-    pub(crate) fn has_default(&self) -> bool {
-        self.needs_default
     }
 
     fn whole_number(&self, array: &ArrayRef, findings: &mut Findings) -> ArrayRef {
@@ -438,7 +432,7 @@ mod tests {
     }
 
     fn fit(array: ArrayRef, target: &str, allowed: Allowed) -> (ArrayRef, Findings) {
-        let fit = Fit::new(array.data_type(), None, &column(target, true), false, allowed).unwrap();
+        let fit = Fit::new(array.data_type(), None, &column(target, true), allowed).unwrap();
         let mut findings = Findings::default();
         (fit.apply(&array, &mut findings), findings)
     }
@@ -453,7 +447,8 @@ mod tests {
         let (array, findings) = fit(Arc::clone(&numbers), "smallint", clamp);
         assert_eq!(array.as_ref(), &Int16Array::from(vec![Some(1), Some(32_767), None]));
         assert_eq!(findings.losses[&("C".to_owned(), "out-of-range")], 1);
-        let undecided = Fit::new(numbers.data_type(), Some(&DataType::Int), &column("smallint", true), false, Allowed::default());
+        let undecided =
+            Fit::new(numbers.data_type(), Some(&DataType::Int), &column("smallint", true), Allowed::default());
         assert!(matches!(undecided, Err(Unfit::Undecided(..))));
     }
 
@@ -471,7 +466,7 @@ mod tests {
     #[test]
     fn a_time_of_day_is_lost_by_name_only() {
         let moments: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![Some(-1), Some(MICROS_A_DAY), None]));
-        assert!(Fit::new(moments.data_type(), None, &column("date", true), false, Allowed::default()).is_err());
+        assert!(Fit::new(moments.data_type(), None, &column("date", true), Allowed::default()).is_err());
         let (days, findings) = fit(moments, "date", Allowed { time_of_day: true, ..Allowed::default() });
         assert_eq!(days.as_ref(), &Date32Array::from(vec![Some(-1), Some(1), None]));
         assert_eq!(findings.losses[&("C".to_owned(), "time-of-day")], 1);
@@ -479,7 +474,8 @@ mod tests {
 
     #[test]
     fn decimals_lose_no_digit() {
-        let amounts = Decimal128Array::from(vec![Some(123_400), Some(123_456)]).with_data_type(ArrowType::Decimal128(19, 4));
+        let amounts =
+            Decimal128Array::from(vec![Some(123_400), Some(123_456)]).with_data_type(ArrowType::Decimal128(19, 4));
         let (array, findings) = fit(Arc::new(amounts), "numeric(18,2)", Allowed::default());
         assert_eq!(array.as_primitive::<Decimal128Type>().value(0), 1234);
         assert_eq!(findings.rejected.len(), 1);
@@ -488,7 +484,7 @@ mod tests {
     #[test]
     fn a_null_where_none_is_taken_is_rejected_once() {
         let texts: ArrayRef = Arc::new(StringArray::from(vec![None, Some("x")]));
-        let fit = Fit::new(&ArrowType::Utf8, None, &column("uuid", false), false, Allowed::default()).unwrap();
+        let fit = Fit::new(&ArrowType::Utf8, None, &column("uuid", false), Allowed::default()).unwrap();
         let mut findings = Findings::default();
         fit.apply(&texts, &mut findings);
         assert_eq!(findings.rejected.iter().map(|r| r.0).collect::<Vec<_>>(), [1, 0]);

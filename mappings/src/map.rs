@@ -151,6 +151,7 @@ fn lost_values(array: &ArrayRef, default: Option<&str>) -> u64 {
         return (array.len() - array.null_count()) as u64;
     };
     text.as_string_opt::<i32>().map_or(0, |texts| {
-        texts.iter().flatten().filter(|value| Some(*value) != default && Some(value.trim_end()) != default).count() as u64
+        texts.iter().flatten().filter(|value| Some(*value) != default && Some(value.trim_end()) != default).count()
+            as u64
     })
 }

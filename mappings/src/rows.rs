@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use datafusion::catalog::{MemoryCatalogProvider, CatalogProvider, SchemaProvider, Session, TableProvider};
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, Session, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::logical_expr::{Expr, TableType};
@@ -69,6 +69,37 @@ impl Rows for NoRows {
     }
     fn read(&self, _: Arc<Table>, _: Vec<String>) -> ChunkStream {
         Box::pin(futures::stream::empty())
+    }
+}
+
+/// Tables, and empty ones in place of those that are not there.
+pub(crate) struct OrEmpty {
+    inner: Arc<dyn Rows>,
+    fallback: Option<Catalog>,
+}
+
+impl OrEmpty {
+    pub(crate) fn new(inner: Arc<dyn Rows>, fallback: Option<Catalog>) -> Self {
+        OrEmpty { inner, fallback }
+    }
+}
+
+impl Rows for OrEmpty {
+    fn engine(&self) -> Engine {
+        self.inner.engine()
+    }
+    fn table(&self, name: &str) -> Option<Arc<Table>> {
+        let fallback = self.fallback.as_ref().filter(|f| f.engine == self.inner.engine());
+        self.inner.table(name).or_else(|| fallback?.table(name).map(|t| Arc::new(t.clone())))
+    }
+    fn names(&self) -> Vec<String> {
+        self.inner.names()
+    }
+    fn read(&self, table: Arc<Table>, columns: Vec<String>) -> ChunkStream {
+        match self.inner.table(&table.name) {
+            Some(_) => self.inner.read(table, columns),
+            None => Box::pin(futures::stream::empty()),
+        }
     }
 }
 
@@ -183,4 +214,3 @@ pub(crate) fn rename(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBa
     let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &options)?)
 }
-

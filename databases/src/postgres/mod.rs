@@ -15,7 +15,7 @@ use imis_schemas::{Catalog, Engine, Table};
 use tokio::sync::OnceCell;
 
 pub use connect::{Connection, Pool, connect, describe_error};
-pub use introspect::introspect;
+pub use introspect::{STATE_SCHEMA, introspect};
 pub use sink::{PostgresSink, copy_statement};
 
 use crate::error::Error;

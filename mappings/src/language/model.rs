@@ -42,6 +42,10 @@ pub struct Mapping {
     pub from: String,
     /// The schema family that it writes: `modular`.
     pub to: String,
+    /// Whether the target must have Django's migrations behind it.
+    pub migrated: bool,
+    /// The known release whose tables stand in, without rows, for tables that an older source lacks, in queries.
+    pub reference: Option<String>,
     /// Target tables in which a row means that the target is in use already.
     pub unused: Vec<Located<String>>,
     /// Source tables that are not carried over, with the reason.
@@ -184,6 +188,13 @@ pub enum KeyBroken {
     Null,
     /// Nothing: no key is held there.
     Keep,
+}
+
+impl Mapping {
+    /// The catalogue that stands in for what an older source lacks.
+    pub(crate) fn fallback_source(&self) -> Option<imis_schemas::Catalog> {
+        self.reference.as_deref().and_then(|name| imis_schemas::release(name).ok())
+    }
 }
 
 impl Rule {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer, value::SeqAccessDeserializer};
+use serde::de::{
+    Deserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer, value::SeqAccessDeserializer,
+};
 use serde_yaml::Spanned;
 use sha2::{Digest, Sha256};
 
@@ -110,9 +112,7 @@ impl MappingErrors {
             .map(|error| {
                 let report = miette::Report::new(error.diagnostic());
                 match &error.place {
-                    Some(place) => {
-                        report.with_source_code(NamedSource::new(&place.file.name, place.file.text.clone()))
-                    }
+                    Some(place) => report.with_source_code(NamedSource::new(&place.file.name, place.file.text.clone())),
                     None => report,
                 }
             })
@@ -229,6 +229,9 @@ struct FileText {
     to: Option<String>,
     #[serde(default)]
     files: Vec<String>,
+    #[serde(default)]
+    migrated: bool,
+    reference: Option<String>,
     #[serde(default)]
     unused: Vec<Spanned<String>>,
     #[serde(default)]
@@ -359,9 +362,7 @@ impl Mapping {
         let mut files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         let header = files.next().unwrap_or_default();
         let rest: HashMap<_, _> = files.collect();
-        Mapping::read(header, &|file| {
-            rest.get(file).cloned().ok_or_else(|| format!("the pack has no file {file}"))
-        })
+        Mapping::read(header, &|file| rest.get(file).cloned().ok_or_else(|| format!("the pack has no file {file}")))
     }
 
     /// Reads a mapping from its first file; the files that it names lie beside it.
@@ -375,10 +376,7 @@ impl Mapping {
         Mapping::read((path.display().to_string(), text), &|file| read(&folder.join(file)))
     }
 
-    fn read(
-        header: (String, String),
-        others: &dyn Fn(&str) -> Result<String, String>,
-    ) -> Result<Self, MappingErrors> {
+    fn read(header: (String, String), others: &dyn Fn(&str) -> Result<String, String>) -> Result<Self, MappingErrors> {
         let mut errors = Vec::new();
         let mut hash = Sha256::new();
         let first = Arc::new(SourceFile { name: header.0, text: header.1 });
@@ -389,6 +387,8 @@ impl Mapping {
             title: head.title.clone().unwrap_or_default(),
             from: head.from.clone().unwrap_or_default(),
             to: head.to.clone().unwrap_or_default(),
+            migrated: head.migrated,
+            reference: head.reference.clone(),
             unused: head.unused.iter().map(|name| located(&first, name)).collect(),
             leave_tables: Vec::new(),
             rules: Vec::new(),
@@ -547,10 +547,7 @@ fn rule(file: &Arc<SourceFile>, name: Located<String>, text: RuleText) -> Result
     })
 }
 
-fn existing(
-    file: &Arc<SourceFile>,
-    said: Option<Spanned<ShortOr<ExistingText>>>,
-) -> Result<Existing, MappingError> {
+fn existing(file: &Arc<SourceFile>, said: Option<Spanned<ShortOr<ExistingText>>>) -> Result<Existing, MappingError> {
     let Some(said) = said else { return Ok(Existing::Refuse) };
     let place = place_of(file, &said, 1);
     match said.value {

@@ -4,11 +4,11 @@
 //! source --chunks--> map --batches--> target      one range = one transaction = one line in the ledger
 //! ```
 
+mod finish;
+mod keys;
 mod load;
 mod postgres;
 mod prepare;
-mod finish;
-mod keys;
 mod snapshot;
 mod state;
 mod target;
@@ -23,7 +23,7 @@ use imis_schemas::Catalog;
 use crate::account::{Account, Counts, FORMAT, RuleAccount};
 use crate::bind::{BoundMapping, Way};
 use crate::plan::Plan;
-use crate::rows::{SourceRows, register};
+use crate::rows::{OrEmpty, SourceRows, register};
 
 pub use postgres::PostgresTarget;
 pub use snapshot::SnapshotTarget;
@@ -117,6 +117,7 @@ impl Run<'_> {
     async fn load_queries(&self, counts: &mut BTreeMap<String, Counts>) -> Result<BTreeMap<String, u64>, Error> {
         let context = &self.mapping.context;
         let source = SourceRows { source: Arc::clone(&self.source), catalog: Arc::clone(&self.source_catalog) };
+        let source = OrEmpty::new(Arc::new(source), self.mapping.fallback.clone());
         register(context, "source", Arc::new(source));
         register(context, "before", self.target.rows_before().await?);
         let mut computed = BTreeMap::new();

@@ -210,11 +210,16 @@ impl RangeWriter for CopyWriter {
         Ok(Vec::new())
     }
 
-    async fn commit(mut self: Box<Self>, id: &RangeId<'_>, counts: &Counts, rejects: &[RejectedRow]) -> Result<(), Error> {
+    async fn commit(
+        mut self: Box<Self>,
+        id: &RangeId<'_>,
+        counts: &Counts,
+        rejects: &[RejectedRow],
+    ) -> Result<(), Error> {
         if self.copy.is_some() {
             self.end().await?;
         }
-        state::write_rejects(&**self.connection, &self.run, rejects).await?;
+        state::write_rejects(&*self.connection, &self.run, rejects).await?;
         let number = i32::try_from(id.number).unwrap_or(i32::MAX);
         let counts = serde_json::to_string(counts).unwrap_or_default();
         self.connection
@@ -253,11 +258,9 @@ impl Rows for RowsBefore {
             // Tables that the run does not touch are read as they are; those that it fills and that were empty, not at all.
             None => table,
             Some(image) if image.is_empty() => return Box::pin(futures::stream::empty()),
-            Some(image) => Arc::new(Table {
-                schema: "imis_migration".to_owned(),
-                name: image.clone(),
-                ..Table::clone(&table)
-            }),
+            Some(image) => {
+                Arc::new(Table { schema: "imis_migration".to_owned(), name: image.clone(), ..Table::clone(&table) })
+            }
         };
         self.source.read(ReadRequest::all(table).columns(columns))
     }
@@ -276,7 +279,7 @@ impl Target for PostgresTarget {
     }
 
     async fn committed(&self) -> Result<BTreeMap<(String, usize), Counts>, Error> {
-        state::committed(&**self.pool.take().await?, &self.run).await
+        state::committed(&*self.pool.take().await?, &self.run).await
     }
 
     async fn begin(&self, rule: &BoundRule, way: &RowWay, care: Care) -> Result<Box<dyn RangeWriter>, Error> {
@@ -345,8 +348,7 @@ impl Target for PostgresTarget {
             .query("SELECT table_name, before, returned FROM imis_migration.image WHERE run = $1", &[&self.run])
             .await
             .map_err(|e| describe_error(e, "counting"))?;
-        let kept: BTreeMap<String, (i64, i64)> =
-            rows.iter().map(|r| (r.get(0), (r.get(1), r.get(2)))).collect();
+        let kept: BTreeMap<String, (i64, i64)> = rows.iter().map(|r| (r.get(0), (r.get(1), r.get(2)))).collect();
         let mut accounts = Vec::new();
         for table in tables_of(mapping) {
             let name = table.table_name();
@@ -364,25 +366,28 @@ impl Target for PostgresTarget {
                 .await
                 .map_err(|e| describe_error(e, "noting counts"))?;
             let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
-            accounts.push(table_account(&name.to_string(), rules, unsigned(before), unsigned(returned), unsigned(after)));
+            accounts.push(table_account(
+                &name.to_string(),
+                rules,
+                unsigned(before),
+                unsigned(returned),
+                unsigned(after),
+            ));
         }
         Ok(accounts)
     }
 
     async fn rejects(&self) -> Result<Vec<RejectedRow>, Error> {
-        state::rejects(&**self.pool.take().await?, &self.run).await
+        state::rejects(&*self.pool.take().await?, &self.run).await
     }
 
     async fn close(&self, account: &Account) -> Result<(), Error> {
         let connection = self.pool.take().await?;
         let text = serde_json::to_string(account).unwrap_or_default();
         connection
-            .execute(
-                "UPDATE imis_migration.run SET account = $2, finished = now() WHERE run = $1",
-                &[&self.run, &text],
-            )
+            .execute("UPDATE imis_migration.run SET account = $2, finished = now() WHERE run = $1", &[&self.run, &text])
             .await
             .map_err(|e| describe_error(e, "writing the account"))?;
-        state::set_phase(&**connection, &self.run, Phase::Accounted).await
+        state::set_phase(&*connection, &self.run, Phase::Accounted).await
     }
 }

@@ -22,7 +22,7 @@ const PG: Engine = Engine::Postgres;
 /// Clears the way, unless an earlier try of this run did.
 pub(super) async fn prepare(target: &PostgresTarget, mapping: &BoundMapping, plan: &Plan) -> Result<(), Error> {
     let mut connection = target.pool.take().await?;
-    if state::phase(&**connection, &target.run).await?.is_some() {
+    if state::phase(&*connection, &target.run).await?.is_some() {
         return Ok(());
     }
     let doing = |e| describe_error(e, "preparing the target");
@@ -34,12 +34,7 @@ pub(super) async fn prepare(target: &PostgresTarget, mapping: &BoundMapping, pla
     transaction
         .execute(
             "INSERT INTO imis_migration.run (run, phase, mapping, plan) VALUES ($1, $2, $3, $4)",
-            &[
-                &target.run,
-                &Phase::Prepared.name(),
-                &plan.mapping,
-                &serde_json::to_string(plan).unwrap_or_default(),
-            ],
+            &[&target.run, &Phase::Prepared.name(), &plan.mapping, &serde_json::to_string(plan).unwrap_or_default()],
         )
         .await
         .map_err(doing)?;
@@ -126,11 +121,8 @@ async fn refuse_used(mapping: &BoundMapping, transaction: &Transaction<'_>) -> R
             .await
             .map_err(|e| describe_error(e, &format!("looking into {name}")))?;
         if row.get::<_, bool>(0) {
-            return Err(Error::new(
-                ErrorKind::Data,
-                format!("the target is in use already: {name} has rows"),
-            )
-            .with_help("Migrate into a database that nobody has worked with yet."));
+            return Err(Error::new(ErrorKind::Data, format!("the target is in use already: {name} has rows"))
+                .with_help("Migrate into a database that nobody has worked with yet."));
         }
     }
     Ok(())
@@ -167,10 +159,7 @@ async fn keep_images<'a>(
                 continue;
             }
             transaction
-                .execute(
-                    &format!("CREATE TABLE imis_migration.{} AS TABLE {}", PG.quote(image), name.sql(PG)),
-                    &[],
-                )
+                .execute(&format!("CREATE TABLE imis_migration.{} AS TABLE {}", PG.quote(image), name.sql(PG)), &[])
                 .await
                 .map_err(doing)?;
             filled.push(table.as_ref());
@@ -293,9 +282,9 @@ pub(super) async fn settle(
 ) -> Result<(), Error> {
     let mut connection = target.pool.take().await?;
     for table in tables_of(mapping) {
-        let rules: Vec<_> =
-            mapping.rules.iter().filter(|r| r.target.table_name() == table.table_name()).collect();
-        let by_query = rules.iter().any(|r| matches!(r.way, Way::Query(_)));
+        let rules: Vec<_> = mapping.rules.iter().filter(|r| r.target.table_name() == table.table_name()).collect();
+        // Queries that run later see the rows that stay; only a table that nothing but queries fill is settled after them.
+        let by_query = rules.iter().all(|r| matches!(r.way, Way::Query(_)));
         if by_query != (stage == Stage::Queries) {
             continue;
         }
@@ -385,13 +374,7 @@ fn move_to_kept(counts: &mut BTreeMap<String, Counts>, rule: &str, kept: u64) {
 }
 
 /// How many of a rule's rows were kept back is noted among the repairs, under the name `kept`.
-async fn note_kept(
-    transaction: &Transaction<'_>,
-    run: &str,
-    rule: &str,
-    table: &str,
-    kept: u64,
-) -> Result<(), Error> {
+async fn note_kept(transaction: &Transaction<'_>, run: &str, rule: &str, table: &str, kept: u64) -> Result<(), Error> {
     transaction
         .execute(
             "INSERT INTO imis_migration.repair VALUES ($1, $2, $3, '', '', 'kept', $4)",

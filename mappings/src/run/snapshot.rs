@@ -159,12 +159,7 @@ impl Target for SnapshotTarget {
         }))
     }
 
-    async fn settle_existing(
-        &self,
-        _: &BoundMapping,
-        _: &mut BTreeMap<String, Counts>,
-        _: Stage,
-    ) -> Result<(), Error> {
+    async fn settle_existing(&self, _: &BoundMapping, _: &mut BTreeMap<String, Counts>, _: Stage) -> Result<(), Error> {
         Ok(())
     }
 
@@ -201,7 +196,8 @@ impl Target for SnapshotTarget {
             lock(&self.written).insert(table.table_name().to_string(), written);
         }
         sink.finish().await?;
-        let moved = |e: std::io::Error| Error::failed(format!("{} cannot be put in place", draft.display())).caused_by(e);
+        let moved =
+            |e: std::io::Error| Error::failed(format!("{} cannot be put in place", draft.display())).caused_by(e);
         std::fs::remove_dir_all(self.parts_folder()).or_else(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Ok(()),
             _ => Err(moved(e)),

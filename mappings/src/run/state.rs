@@ -91,15 +91,12 @@ pub struct RunState {
 /// When the server fails.
 pub async fn runs(address: &PostgresAddress) -> Result<Vec<RunState>, Error> {
     let connection = Pool::new(address.clone()).take().await?;
-    all(&**connection).await
+    all(&*connection).await
 }
 
 pub(super) async fn all(client: &impl GenericClient) -> Result<Vec<RunState>, Error> {
     let asked = |e| describe_error(e, "reading the state of earlier runs");
-    let there = client
-        .query_one("SELECT to_regclass('imis_migration.run') IS NOT NULL", &[])
-        .await
-        .map_err(asked)?;
+    let there = client.query_one("SELECT to_regclass('imis_migration.run') IS NOT NULL", &[]).await.map_err(asked)?;
     if !there.get::<_, bool>(0) {
         return Ok(Vec::new());
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use imis_databases::{Error, KeyRange};
 
@@ -113,9 +112,4 @@ pub(crate) fn table_account(name: &str, rules: &[RuleAccount], before: u64, retu
         computed: of_table().map(|r| r.computed).sum(),
         after,
     }
-}
-
-/// A batch's rows between two indices, with their keys.
-pub(crate) fn slice(mapped: &Mapped, from: usize, count: usize) -> RecordBatch {
-    mapped.batch.slice(from, count)
 }

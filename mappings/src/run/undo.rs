@@ -1,0 +1,109 @@
+//! Undo: everything outside `imis_migration` as it was before the run.
+
+use imis_databases::postgres::{Pool, describe_error};
+use imis_databases::{Error, ErrorKind, PostgresAddress};
+use imis_schemas::{Catalog, Engine, TableName};
+use std::sync::Arc;
+
+use super::postgres::PostgresTarget;
+use super::state::{self, Phase};
+
+const PG: Engine = Engine::Postgres;
+
+/// Takes the latest run of a target back, or the one that is named: its rows go, the rows that it replaced come back,
+/// keys, indexes and generators are what they were. One transaction. Gives the run's name.
+///
+/// # Errors
+/// When there is no run, when it was undone already, when somebody changed the number of rows of a table since.
+pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String, Error> {
+    let pool = Pool::new(address.clone());
+    let mut connection = pool.take().await?;
+    let all = state::all(&*connection).await?;
+    let found = all
+        .into_iter()
+        .find(|state| run.map_or(state.phase != Phase::Undone, |name| name == state.run))
+        .ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "there is no run to undo").with_help("`imis runs` lists the runs of a target.")
+        })?;
+    if found.phase == Phase::Undone {
+        return Err(Error::new(ErrorKind::Usage, format!("run {} was undone already", found.run)));
+    }
+    let target = PostgresTarget::new(address, Arc::new(Catalog::new(PG)), found.run.clone());
+    target.take_lock().await?;
+    let doing = |e| describe_error(e, "undoing the run");
+    let transaction = connection.transaction().await.map_err(doing)?;
+    let tables = transaction
+        .query(
+            "SELECT schema_name, table_name, image_name, after FROM imis_migration.image WHERE run = $1",
+            &[&found.run],
+        )
+        .await
+        .map_err(doing)?;
+    for table in &tables {
+        let name = TableName::new(table.get::<_, String>(0), table.get::<_, String>(1));
+        if let Some(after) = table.get::<_, Option<i64>>(3) {
+            let now = transaction
+                .query_one(&format!("SELECT count(*) FROM {}", name.sql(PG)), &[])
+                .await
+                .map_err(doing)?
+                .get::<_, i64>(0);
+            if now != after {
+                return Err(Error::new(
+                    ErrorKind::Data,
+                    format!("{name} was changed since the run ended: it had {after} rows and has {now}"),
+                )
+                .with_help("Somebody works with the target; what they did would be lost. Restore a backup instead."));
+            }
+        }
+    }
+    let finished = found.phase >= Phase::Finished;
+    let dropped = transaction
+        .query(
+            "SELECT drop_sql FROM imis_migration.dropped WHERE run = $1 ORDER BY kind <> 'foreign key', position",
+            &[&found.run],
+        )
+        .await
+        .map_err(doing)?;
+    if finished {
+        for row in &dropped {
+            transaction.batch_execute(row.get(0)).await.map_err(doing)?;
+        }
+    }
+    for table in &tables {
+        let name = TableName::new(table.get::<_, String>(0), table.get::<_, String>(1)).sql(PG);
+        transaction.batch_execute(&format!("DELETE FROM {name}")).await.map_err(doing)?;
+        if let Some(image) = table.get::<_, Option<String>>(2) {
+            let columns = transaction
+                .query(
+                    "SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = $1::text::regclass \
+                     AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum",
+                    &[&name],
+                )
+                .await
+                .map_err(doing)?;
+            let columns = columns.iter().map(|r| r.get::<_, String>(0)).collect::<Vec<_>>().join(", ");
+            let image = format!("imis_migration.{}", PG.quote(&image));
+            transaction
+                .batch_execute(&format!(
+                    "INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {image}; \
+                     DROP TABLE {image}"
+                ))
+                .await
+                .map_err(doing)?;
+        }
+    }
+    super::finish::put_back(&target, &transaction).await?;
+    let generators = transaction
+        .query(
+            "SELECT create_sql FROM imis_migration.dropped WHERE run = $1 AND kind = 'generator' ORDER BY position",
+            &[&found.run],
+        )
+        .await
+        .map_err(doing)?;
+    for row in generators {
+        transaction.batch_execute(row.get(0)).await.map_err(doing)?;
+    }
+    state::set_phase(&transaction, &found.run, Phase::Undone).await?;
+    transaction.commit().await.map_err(doing)?;
+    Ok(found.run)
+}
