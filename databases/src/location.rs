@@ -246,6 +246,16 @@ impl fmt::Display for Location {
     }
 }
 
+impl Location {
+    /// What the user should hear before connecting: which safety the address gives up. Empty where it gives up none.
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Location::Mssql(address) => address.warnings(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl MssqlAddress {
     /// Host with instance or port, as people write it.
     pub fn server(&self) -> String {
@@ -253,6 +263,26 @@ impl MssqlAddress {
             (Some(instance), None) => format!("{}\\{instance}", self.host),
             (_, port) => format!("{}:{}", self.host, port.unwrap_or(1433)),
         }
+    }
+
+    /// Which safety the address gives up, to be shouted about.
+    pub fn warnings(&self) -> Vec<String> {
+        let place = self.server();
+        if self.encrypt == Encrypt::Off {
+            return vec![format!("{place}, encrypt=off: data and password cross the network readable for everybody.")];
+        }
+        let mut warnings = Vec::new();
+        if self.trust == Trust::Any {
+            warnings.push(format!(
+                "{place}, trust=any: whoever sits in between can pose as the server and read everything."
+            ));
+        }
+        if self.old_tls {
+            warnings.push(format!(
+                "{place}, tls=old: TLS before 1.2 and weak ciphers are let in; what they encrypt can be read."
+            ));
+        }
+        warnings
     }
 }
 

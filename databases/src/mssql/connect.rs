@@ -1,7 +1,7 @@
 //! Connecting: the line, the login, and a few connections that are kept for the next reader.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openssl::ssl::SslConnector;
 use tiberius::{AuthMethod, Client as TdsClient, Config, EncryptionLevel, SqlBrowser};
@@ -21,6 +21,8 @@ pub(super) type Client = TdsClient<Compat<Line>>;
 pub(super) const READERS: usize = 16;
 /// How much a packet carries: near what SQL Server allows on an encrypted line.
 const PACKET_SIZE: u32 = 16_000;
+/// How long an idle connection is good for. Firewalls forget quiet connections without telling anybody.
+const IDLE: Duration = Duration::from_secs(60);
 /// How often a server may send us on to another.
 const ROUTES: usize = 2;
 
@@ -30,7 +32,7 @@ pub(super) struct Server {
     address: MssqlAddress,
     tls: Option<SslConnector>,
     tls_facts: OnceLock<TlsFacts>,
-    idle: Mutex<Vec<Client>>,
+    idle: Mutex<Vec<(Client, Instant)>>,
     readers: Semaphore,
     keep: usize,
 }
@@ -67,8 +69,8 @@ impl Server {
     pub(super) async fn client(&self) -> Result<Client, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match idle {
-            Some(client) => Ok(client),
-            None => self.open().await,
+            Some((client, since)) if since.elapsed() < IDLE => Ok(client),
+            _ => self.open().await,
         }
     }
 
@@ -77,7 +79,7 @@ impl Server {
     pub(super) fn give_back(&self, client: Client) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < self.keep {
-            idle.push(client);
+            idle.push((client, Instant::now()));
         }
     }
 

@@ -4,8 +4,8 @@ use serde::Serialize;
 use tiberius::Row;
 
 use super::connect::Server;
+use super::query;
 use super::query::{flag, int, text};
-use super::{query, trouble};
 
 /// What was found out about a server, a database and a login. What could not be found out is `None`, with a note.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -66,7 +66,7 @@ pub(super) async fn facts(server: &Server) -> ServerFacts {
     let mut facts = ServerFacts {
         encrypted: server.tls_facts().is_some(),
         tls: server.tls_facts().map(|t| format!("{} {}", t.protocol, t.cipher)),
-        warnings: trouble::warnings(server.address()),
+        warnings: server.address().warnings(),
         ..ServerFacts::default()
     };
     let sql = "SELECT @@VERSION AS version";

@@ -106,11 +106,6 @@ impl MssqlSource {
         })
     }
 
-    /// What the user should hear: which safety the address gives up. Empty for an address that gives up none.
-    pub fn warnings(&self) -> Vec<String> {
-        trouble::warnings(self.shared.server.address())
-    }
-
     /// Protocol and cipher of the line; `None` if it is not encrypted.
     pub fn tls(&self) -> Option<&TlsFacts> {
         self.shared.server.tls_facts()
@@ -132,12 +127,7 @@ impl MssqlSource {
 impl Source for MssqlSource {
     async fn catalog(&self) -> Result<Arc<Catalog>, Error> {
         let shared = &self.shared;
-        let read = || async {
-            let mut catalog = introspect::catalog(&shared.server).await?;
-            catalog.notes.extend(trouble::warnings(shared.server.address()));
-            catalog.sort();
-            Ok(Arc::new(catalog))
-        };
+        let read = || async { Ok(Arc::new(introspect::catalog(&shared.server).await?)) };
         shared.catalog.get_or_try_init(read).await.cloned()
     }
 

@@ -36,79 +36,75 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
         let mut from = request.range.from;
         let mut form = Form::Plain;
         loop {
-            let keep_back = form == Form::Plain && selection.order.is_none() && selection.has_text();
-            let mut kept: Vec<Chunk> = Vec::new();
-            let mut kept_bytes = 0;
+            let plain = form == Form::Plain && selection.has_text();
+            let keep_back = plain && selection.order.is_none();
+            let mut kept = Kept::default();
             let mut batch = Gathering::new(&request, &selection, form)?;
             let mut client = server.client().await?;
-            let mut unreadable = None;
-            {
-                let sql = selection.sql(form, from);
-                let answer = client.simple_query(sql).await;
+            let is_complete = {
+                let answer = client.simple_query(selection.sql(form, from)).await;
                 let mut answer = answer.map_err(|e| trouble::failed(server.address(), &doing, e))?;
                 loop {
                     let next = tokio::time::timeout(SILENCE, answer.next()).await;
-                    let next = next.map_err(|_| trouble::silent(server.address(), &doing, SILENCE.as_secs()))?;
-                    match next {
-                        None => break,
+                    match next.map_err(|_| trouble::silent(server.address(), &doing, SILENCE.as_secs()))? {
+                        None => break true,
                         Some(Ok(QueryItem::Metadata(_))) => {}
                         Some(Ok(QueryItem::Row(row))) => {
                             batch.take(&row)?;
-                            if !batch.is_full() {
-                                continue;
-                            }
-                            let (chunk, bytes) = batch.finish()?;
-                            if !keep_back {
-                                yield chunk;
-                                continue;
-                            }
-                            kept.push(chunk);
-                            kept_bytes += bytes;
-                            if kept_bytes > KEPT_BACK {
-                                unreadable = Some(None);
-                                break;
+                            if batch.is_full() && !keep_back {
+                                yield batch.finish()?;
+                            } else if batch.is_full() {
+                                kept.bytes += batch.bytes;
+                                kept.chunks.push(batch.finish()?);
+                                if kept.bytes > KEPT_BACK {
+                                    break false;
+                                }
                             }
                         }
-                        Some(Err(error)) if form == Form::Plain && selection.has_text() && may_be_a_text(&error) => {
-                            unreadable = Some(Some(error));
-                            break;
-                        }
+                        Some(Err(error)) if plain && may_be_a_text(&error) => break false,
                         Some(Err(error)) => Err(trouble::failed(server.address(), &doing, error))?,
                     }
                 }
-            }
-            let Some(reason) = unreadable else {
-                server.give_back(client);
-                for chunk in kept {
-                    yield chunk;
-                }
-                let (chunk, _) = batch.finish()?;
-                if chunk.batch.num_rows() > 0 || !chunk.refused.is_empty() {
-                    yield chunk;
-                }
-                shared.note_cuts(&request.table.table_name(), batch.cuts());
-                break;
             };
-            // The connection is in the middle of an answer: dropping it tells the server to stop.
-            drop(client);
-            drop(reason);
-            if selection.order.is_some() {
+            if is_complete {
+                server.give_back(client);
+            } else {
+                // It is in the middle of an answer; when it closes, the server stops.
+                drop(client);
+            }
+            if is_complete || !keep_back {
                 shared.note_cuts(&request.table.table_name(), batch.cuts());
-                from = match batch.last_key {
-                    // Nothing lies behind the greatest of all numbers.
-                    Some(i64::MAX) => break,
-                    Some(last) => Some(last + 1),
-                    None => from,
-                };
-                let (chunk, _) = batch.finish()?;
-                if chunk.batch.num_rows() > 0 || !chunk.refused.is_empty() {
+                for chunk in kept.chunks {
                     yield chunk;
                 }
+                if !batch.is_empty() {
+                    yield batch.finish()?;
+                }
             }
+            if is_complete {
+                break;
+            }
+            from = match (selection.order, batch.last_key) {
+                (Some(_), Some(_)) if !batch.in_order => {
+                    let message = format!("{doing} failed: a text is broken, and the rows do not come in the order of their key");
+                    Err(Error::failed(message))?
+                }
+                // Nothing lies behind the greatest of all numbers.
+                (Some(_), Some(i64::MAX)) => break,
+                (Some(_), Some(last)) => Some(last + 1),
+                _ => from,
+            };
             learn_code_pages(&shared, &mut selection).await;
             form = Form::Bytes;
         }
     })
+}
+
+/// Chunks of a table without an order, until it is certain that they may be handed on.
+#[derive(Default)]
+struct Kept {
+    chunks: Vec<Chunk>,
+    bytes: usize,
 }
 
 /// Whether an error of tiberius can come from a text that it could not decode. What else it may be comes again.
@@ -152,6 +148,8 @@ struct Gathering<'a> {
     /// Seconds that lost their seventh digit, by slot.
     cut: Vec<u64>,
     last_key: Option<i64>,
+    /// Whether every key so far was greater than the one before.
+    in_order: bool,
 }
 
 impl<'a> Gathering<'a> {
@@ -185,7 +183,12 @@ impl<'a> Gathering<'a> {
             texts: vec![None; selection.slots.len()],
             cut: vec![0; selection.slots.len()],
             last_key: None,
+            in_order: true,
         })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rows == 0 && self.refused.is_empty()
     }
 
     fn is_full(&self) -> bool {
@@ -197,6 +200,7 @@ impl<'a> Gathering<'a> {
         if let Some(order) = self.order {
             let cell = row.cells().nth(order).map(|(_, cell)| cell);
             let key = cell.and_then(decode::whole::<i64>).ok_or_else(|| self.misfit(order, "something else"))?;
+            self.in_order &= self.last_key.is_none_or(|last| last < key);
             self.last_key = Some(key);
         }
         if let Some((column, reason)) = self.inspect(row) {
@@ -272,16 +276,15 @@ impl<'a> Gathering<'a> {
             .with_help("The schema was changed since it was read; start again.")
     }
 
-    /// The rows so far as a chunk with its size in bytes; the next ones begin a new chunk.
-    fn finish(&mut self) -> Result<(Chunk, usize), Error> {
+    /// The rows so far as a chunk; the next ones begin a new chunk.
+    fn finish(&mut self) -> Result<Chunk, Error> {
         let columns = self.gatherers.iter_mut().flatten().map(Gatherer::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|e| {
             Error::failed(format!("a batch of {} does not fit together", self.request.table.table_name())).caused_by(e)
         })?;
-        let bytes = self.bytes;
         (self.rows, self.bytes) = (0, 0);
-        Ok((Chunk { batch, refused: std::mem::take(&mut self.refused) }, bytes))
+        Ok(Chunk { batch, refused: std::mem::take(&mut self.refused) })
     }
 
     fn cuts(&self) -> impl Iterator<Item = (&str, u64)> {

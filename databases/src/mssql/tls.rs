@@ -396,22 +396,4 @@ impl AsyncWrite for Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_greeting_says_what_it_says() {
-        for wanted in [ENCRYPT_OFF, ENCRYPT_ON, ENCRYPT_NOT_SUPPORTED, ENCRYPT_REQUIRED] {
-            assert_eq!(encryption(&greeting(wanted, "SQLEXPRESS")), Some(wanted));
-        }
-        assert_eq!(encryption(b"HTTP/1.1 400 Bad Request"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_answer_makes_it_panic(answer: Vec<u8>) {
-            let _ = encryption(&answer);
-        }
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use tiberius::error::TokenError;
 
 use super::tls::LineError;
 use crate::error::{Error, ErrorKind};
-use crate::location::{Encrypt, MssqlAddress, Trust};
+use crate::location::MssqlAddress;
 
 /// The name of the place in messages: `SQL Server h:1433`.
 pub(super) fn place(address: &MssqlAddress) -> String {
@@ -156,26 +156,6 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
 /// The server stayed silent for too long in the middle of an answer.
 pub(super) fn silent(address: &MssqlAddress, doing: &str, seconds: u64) -> Error {
     unreachable(format!("{} has sent nothing for {seconds} s while {doing}", place(address)))
-}
-
-/// A line on which the user gave up some safety, to be shouted about.
-pub(super) fn warnings(address: &MssqlAddress) -> Vec<String> {
-    let place = place(address);
-    let mut warnings = Vec::new();
-    if address.encrypt == Encrypt::Off {
-        warnings.push(format!("{place}: encrypt=off. Data and password cross the network readable for everybody."));
-        return warnings;
-    }
-    if address.trust == Trust::Any {
-        warnings
-            .push(format!("{place}: trust=any. Whoever sits in between can pose as the server and read everything."));
-    }
-    if address.old_tls {
-        warnings.push(format!(
-            "{place}: tls=old. TLS before 1.2 and weak ciphers are let in; what they encrypt can be read."
-        ));
-    }
-    warnings
 }
 
 fn broken(message: &str, cause: tiberius::error::Error) -> Error {
