@@ -125,7 +125,8 @@ impl FromStr for Location {
     /// Reads what a user typed. No message repeats any part of a text that may hold a password.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
-        if let Some((scheme, rest)) = text.split_once("://") {
+        let is_scheme = |(scheme, _): &(&str, &str)| scheme.chars().all(|c| c.is_ascii_alphanumeric());
+        if let Some((scheme, rest)) = text.split_once("://").filter(is_scheme) {
             return match scheme.to_ascii_lowercase().as_str() {
                 "mssql" | "sqlserver" => url::mssql(rest).map(Location::Mssql),
                 "postgres" | "postgresql" => url::postgres(rest).map(Location::Postgres),
@@ -180,8 +181,8 @@ fn file(text: &str) -> Result<Location, LocationError> {
     }
 }
 
-const SHAPES: &str = "Write mssql://USER@HOST/DATABASE, postgres://USER@HOST/DATABASE, an ADO.NET connection string, HOST\\INSTANCE, \
-    a snapshot folder, a catalogue file (.yaml, .yml, .json) or release:NAME.";
+const SHAPES: &str = "Write mssql://USER@HOST/DATABASE, postgres://USER@HOST/DATABASE, an ADO.NET connection \
+    string, HOST\\INSTANCE, a snapshot folder, a catalogue file (.yaml, .yml, .json) or release:NAME.";
 
 fn scripts() -> LocationError {
     LocationError::new("T-SQL scripts are read by a later version of imis").help(

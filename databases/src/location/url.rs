@@ -1,7 +1,7 @@
 //! Addresses written as URLs: `mssql://...` and `postgres://...`.
 //!
-//! The parser is our own because people write passwords as they are, with `/`, `#` and `@` in them: everything up to the
-//! last `@` before the first `?` is login and password. No message repeats a piece of the text.
+//! The parser is our own because people write passwords as they are, with `/`, `#` and `@` in them: everything up to
+//! the last `@` before the first `?` is login and password. No message repeats a piece of the text.
 
 use std::path::PathBuf;
 
@@ -162,8 +162,8 @@ pub(super) fn mssql(rest: &str) -> Result<MssqlAddress, LocationError> {
     Ok(address)
 }
 
-const TRUST_HELP: &str = "trust=system checks the certificate against the system's store, ca=FILE against the certificates in a \
-    PEM file, trust=any against nothing.";
+const TRUST_HELP: &str = "trust=system checks the certificate against the system's store, ca=FILE against the \
+    certificates in a PEM file, trust=any against nothing.";
 
 /// What `encrypt` and `Encrypt` may say; the words are those of Microsoft's drivers and our own.
 pub(super) fn encrypt(value: &str) -> Result<Encrypt, LocationError> {

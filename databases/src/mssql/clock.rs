@@ -30,8 +30,8 @@ pub(super) fn datetime2(value: DateTime2) -> Option<(i64, bool)> {
     Some((days.checked_mul(MICROS_A_DAY)?.checked_add(micros)?, cut))
 }
 
-/// Microseconds since 1970-01-01 UTC, and whether a seventh digit was cut off. On the wire the clock is UTC already; the
-/// offset only says how to show it.
+/// Microseconds since 1970-01-01 UTC, and whether a seventh digit was cut off. On the wire the clock is UTC
+/// already; the offset only says how to show it.
 pub(super) fn datetimeoffset(value: DateTimeOffset) -> Option<(i64, bool)> {
     datetime2(value.datetime2())
 }

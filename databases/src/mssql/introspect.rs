@@ -169,7 +169,8 @@ pub(super) async fn catalog(server: &Server) -> Result<Catalog, Error> {
     let allowed = query::rows(server, "asking for rights", DEFINITIONS_ALLOWED).await;
     if allowed.is_ok_and(|rows| rows.first().and_then(|r| int(r, 0)) == Some(0)) {
         asked.notes.push(
-            "The login lacks VIEW DEFINITION: tables, defaults, checks, views and routines may be there that it does not see."
+            "The login lacks VIEW DEFINITION: tables, defaults, checks, views and routines may be there that it \
+             does not see."
                 .to_owned(),
         );
     }

@@ -86,8 +86,8 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             }
             from = match (selection.order, batch.last_key) {
                 (Some(_), Some(_)) if !batch.in_order => {
-                    let message = format!("{doing} failed: a text is broken, and the rows do not come in the order of their key");
-                    Err(Error::failed(message))?
+                    let why = "a text is broken, and the rows do not come in the order of their key";
+                    Err(Error::failed(format!("{doing} failed: {why}")))?
                 }
                 // Nothing lies behind the greatest of all numbers.
                 (Some(_), Some(i64::MAX)) => break,
@@ -113,7 +113,8 @@ fn may_be_a_text(error: &tiberius::error::Error) -> bool {
     matches!(error, E::Protocol(_) | E::Encoding(_) | E::Utf8 | E::Utf16 | E::Conversion(_))
 }
 
-/// Asks the server for the code pages of the columns that have one. A column without an answer is converted by the server.
+/// Asks the server for the code pages of the columns that have one. A column without an answer is converted by the
+/// server.
 async fn learn_code_pages(shared: &Shared, selection: &mut Selection) {
     let mut known: BTreeMap<String, Option<i64>> = BTreeMap::new();
     for slot in selection.slots.iter_mut().filter(|s| s.has_code_page()) {

@@ -1,8 +1,9 @@
 //! The SELECT by which a range is read, and what its columns come back as.
 //!
-//! A table is read **plainly** as long as it goes: columns as they are, with a cast where tiberius would lose something.
-//! One text that is no text (half a surrogate pair, bytes that the code page does not have) makes tiberius give the
-//! whole answer up; then the rest is read as **bytes**, every text as the bytes that the server keeps, and decoded here.
+//! A table is read **plainly** as long as it goes: columns as they are, with a cast where tiberius would lose
+//! something. One text that is no text (half a surrogate pair, bytes that the code page does not have) makes tiberius
+//! give the whole answer up; then the rest is read as **bytes**, every text as the bytes that the server keeps, and
+//! decoded here.
 
 use encoding_rs::Encoding;
 use imis_schemas::{DataType, Engine, Table};
@@ -154,8 +155,8 @@ impl Slot {
         }
     }
 
-    /// Whether tiberius does not know the code page, or takes another for it: it looks at the language of a collation and not
-    /// at its mark for UTF-8. The server converts such a text.
+    /// Whether tiberius does not know the code page, or takes another for it: it looks at the language of a collation
+    /// and not at its mark for UTF-8. The server converts such a text.
     fn needs_the_server(&self) -> bool {
         let marks = ["_UTF8", "_CP437", "_CP850"];
         self.has_code_page()

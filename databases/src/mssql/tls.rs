@@ -3,7 +3,8 @@
 //! tiberius would do both itself, but gives no say in protocol versions, ciphers and trusted certificates, and tells a
 //! certificate that is not trusted from a protocol that is not spoken only by the text of an error. So the greeting
 //! (PRELOGIN) and the handshake happen here, with the system's OpenSSL; tiberius, told that there is no encryption to
-//! agree on, sends its own greeting into [`Line`], which answers in the server's place and from then on only passes bytes.
+//! agree on, sends its own greeting into [`Line`], which answers in the server's place and from then on only passes
+//! bytes.
 
 use std::io;
 use std::pin::Pin;
@@ -78,8 +79,10 @@ pub(super) fn connector(address: &MssqlAddress) -> Result<Option<SslConnector>, 
                 .map_err(|e| Error::new(ErrorKind::Usage, format!("{} cannot be read", place())).caused_by(e))?;
             let certificates = X509::stack_from_pem(&pem).unwrap_or_default();
             if certificates.is_empty() {
-                return Err(Error::new(ErrorKind::Usage, format!("{} are not PEM", place()))
-                    .with_help("A PEM file begins with -----BEGIN CERTIFICATE-----; `openssl x509 -inform der` makes one of a .cer file."));
+                return Err(Error::new(ErrorKind::Usage, format!("{} are not PEM", place())).with_help(
+                    "A PEM file begins with -----BEGIN CERTIFICATE-----; `openssl x509 -inform der` makes one of a \
+                         .cer file.",
+                ));
             }
             certificates
         }

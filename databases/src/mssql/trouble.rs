@@ -36,8 +36,8 @@ pub(super) fn timed_out(address: &MssqlAddress) -> Error {
 
 /// No TCP connection came about.
 pub(super) fn not_connected(address: &MssqlAddress, cause: io::Error) -> Error {
-    let help = "SQL Server must listen on TCP (SQL Server Configuration Manager, Protocols, TCP/IP) and the firewall let \
-        its port through. A named instance has a port of its own: give it, or HOST\\INSTANCE.";
+    let help = "SQL Server must listen on TCP (SQL Server Configuration Manager, Protocols, TCP/IP) and the firewall \
+        let its port through. A named instance has a port of its own: give it, or HOST\\INSTANCE.";
     let message = match cause.kind() {
         io::ErrorKind::ConnectionRefused => format!("nothing listens at {}", address.server()),
         _ => format!("{} cannot be reached", place(address)),
@@ -48,8 +48,10 @@ pub(super) fn not_connected(address: &MssqlAddress, cause: io::Error) -> Error {
 /// The SQL Browser did not say where an instance listens.
 pub(super) fn no_instance(address: &MssqlAddress) -> Error {
     let instance = address.instance.as_deref().unwrap_or_default();
-    unreachable(format!("the SQL Browser of {} does not say where the instance {instance} listens", address.host)).with_help(
-        "The service SQL Server Browser must run and UDP port 1434 be open; or give the port: mssql://USER@HOST:PORT/DATABASE.",
+    let message = format!("the SQL Browser of {} does not say where the instance {instance} listens", address.host);
+    unreachable(message).with_help(
+        "The service SQL Server Browser must run and UDP port 1434 be open; or give the port: \
+         mssql://USER@HOST:PORT/DATABASE.",
     )
 }
 
@@ -57,15 +59,19 @@ pub(super) fn no_instance(address: &MssqlAddress) -> Error {
 pub(super) fn no_line(address: &MssqlAddress, error: LineError) -> Error {
     let place = place(address);
     match error {
-        LineError::Broken(cause) => unreachable(format!("the connection to {place} broke off during the greeting")).caused_by(cause),
+        LineError::Broken(cause) => {
+            unreachable(format!("the connection to {place} broke off during the greeting")).caused_by(cause)
+        }
         LineError::NotSqlServer => unreachable(format!("what listens at {} is not a SQL Server", address.server()))
             .with_help("Check the port; SQL Server's own is 1433."),
         LineError::NoEncryption => unreachable(format!("{place} offers no encryption")).with_help(
-            "Give the server a certificate. encrypt=off in the address connects without encryption: everybody on the way can \
-             then read data and password.",
+            "Give the server a certificate. encrypt=off in the address connects without encryption: everybody on the \
+             way can then read data and password.",
         ),
-        LineError::EncryptionRequired => unreachable(format!("{place} insists on encryption, and the address says encrypt=off"))
-            .with_help("Leave encrypt=off out of the address."),
+        LineError::EncryptionRequired => {
+            unreachable(format!("{place} insists on encryption, and the address says encrypt=off"))
+                .with_help("Leave encrypt=off out of the address.")
+        }
         LineError::Certificate(verdict) => {
             let (why, help) = certificate(verdict);
             unreachable(format!("the certificate of {place} is not trusted: {why}")).with_help(help)
@@ -73,7 +79,10 @@ pub(super) fn no_line(address: &MssqlAddress, error: LineError) -> Error {
         LineError::Handshake(cause) => {
             let error = unreachable(format!("{place} and this machine agree on no TLS protocol")).caused_by(cause);
             if address.old_tls {
-                error.with_help("The address lets old protocols in already. The server may have no usable certificate; its error log says more.")
+                error.with_help(
+                    "The address lets old protocols in already. The server may have no usable certificate; its error \
+                     log says more.",
+                )
             } else {
                 error.with_help(
                     "Servers before SQL Server 2016 often know only TLS 1.0. tls=old in the address lets that in; its \
@@ -92,13 +101,13 @@ fn certificate(verdict: X509VerifyResult) -> (String, &'static str) {
     let why = verdict.error_string().to_owned();
     let help = match verdict.as_raw() {
         X509_V_ERR_HOSTNAME_MISMATCH | X509_V_ERR_IP_ADDRESS_MISMATCH => {
-            "Use the host name that the certificate has. trust=any accepts every certificate: whoever sits in between can then \
-             read everything."
+            "Use the host name that the certificate has. trust=any accepts every certificate: whoever sits in between \
+             can then read everything."
         }
         X509_V_ERR_CERT_HAS_EXPIRED => "Renew the certificate, or check this machine's clock.",
         _ => {
-            "ca=FILE in the address trusts the certificates in a PEM file. trust=any accepts every certificate: whoever sits in \
-             between can then read everything."
+            "ca=FILE in the address trusts the certificates in a PEM file. trust=any accepts every certificate: \
+             whoever sits in between can then read everything."
         }
     };
     (why, help)
@@ -111,10 +120,12 @@ pub(super) fn not_logged_in(address: &MssqlAddress, error: tiberius::error::Erro
     match &error {
         tiberius::error::Error::Server(token) => match token.code() {
             18456 | 18452 => unreachable(format!("{place} refuses the login {user}")).with_help(
-                "Check login and password (IMIS_MSSQL_PASSWORD). The server must allow SQL Server authentication, not only \
-                 Windows accounts.",
+                "Check login and password (IMIS_MSSQL_PASSWORD). The server must allow SQL Server authentication, not \
+                 only Windows accounts.",
             ),
-            18486..=18488 => unreachable(format!("{place} refuses the login {user}: it is locked or its password has expired")),
+            18486..=18488 => {
+                unreachable(format!("{place} refuses the login {user}: it is locked or its password has expired"))
+            }
             4060 | 911 => no_database(address),
             916 => unreachable(format!("the login {user} may not use the database {} of {place}", address.database))
                 .with_help("An administrator must make it a user of the database, for reading: role db_datareader."),
@@ -137,11 +148,13 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
         tiberius::error::Error::Server(token) => {
             let message = format!("{doing} failed at {place}, database {}", address.database);
             match token.code() {
-                229 | 230 | 262 | 297 | 300 | 916 => unreachable(format!("{message}: permission denied"))
-                    .with_help("An administrator must grant the login SELECT and VIEW DEFINITION: role db_datareader, and GRANT VIEW DEFINITION."),
-                207 | 208 => Error::new(ErrorKind::Schema, format!("{message}: a table or column is not there (any more)"))
-                    .with_help("The schema was changed since it was read; start again."),
-                1205 | 1222 => unreachable(format!("{message}: somebody else held a lock")).with_help("Try again when the system is quieter."),
+                229 | 230 | 262 | 297 | 300 | 916 => unreachable(format!("{message}: permission denied")).with_help(
+                    "An administrator must let the login read: role db_datareader, and GRANT VIEW DEFINITION.",
+                ),
+                207 | 208 => Error::new(ErrorKind::Schema, format!("{message}: {}", token.message()))
+                    .with_help("Either this server does not have it, or the schema was changed since it was read."),
+                1205 | 1222 => unreachable(format!("{message}: somebody else held a lock"))
+                    .with_help("Try again when the system is quieter."),
                 _ => server_error(&message, token),
             }
         }
@@ -171,5 +184,8 @@ fn server_error(message: &str, token: &TokenError) -> Error {
 
 /// Errors whose text the server fills with the value that it choked on.
 fn may_quote_a_value(code: u32) -> bool {
-    matches!(code, 220 | 232 | 235..=248 | 293..=296 | 517 | 2601 | 2627 | 2628 | 6354 | 6522 | 8114 | 8115 | 8152 | 8169 | 9400..=9500 | 13608..=13619)
+    let conversions = matches!(code, 220 | 232 | 235..=248 | 293..=296 | 517 | 8114 | 8115 | 8152 | 8169);
+    let keys = matches!(code, 2601 | 2627 | 2628);
+    let documents = matches!(code, 6354 | 6522 | 9400..=9500 | 13608..=13619);
+    conversions || keys || documents
 }
