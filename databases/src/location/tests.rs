@@ -50,7 +50,8 @@ fn addresses_of_sql_server() {
         ("SRV\\SQLEXPRESS", MssqlAddress { instance: Some("SQLEXPRESS".into()), ..plain("SRV", "") }),
         (".\\SQLEXPRESS/IMIS", MssqlAddress { instance: Some("SQLEXPRESS".into()), ..plain("localhost", "IMIS") }),
         (
-            "Server=tcp:h,1433;Database=IMIS;User Id=sa;Password=x;Encrypt=True;TrustServerCertificate=True;Connection Timeout=30;ApplicationIntent=ReadOnly;",
+            "Server=tcp:h,1433;Database=IMIS;User Id=sa;Password=x;Encrypt=True;TrustServerCertificate=True;\
+             Connection Timeout=30;ApplicationIntent=ReadOnly;",
             MssqlAddress {
                 port: Some(1433),
                 trust: Trust::Any,
@@ -60,7 +61,7 @@ fn addresses_of_sql_server() {
             },
         ),
         (
-            " data source = h\\I ; INITIAL CATALOG=IMIS;uid=sa;PWD=\"a;b\"\"c\" ; encrypt=no; MultipleActiveResultSets=true",
+            " data source = h\\I ; INITIAL CATALOG=IMIS;uid=sa;PWD=\"a;b\"\"c\" ; encrypt=no; Pooling=true",
             MssqlAddress {
                 instance: Some("I".into()),
                 encrypt: Encrypt::Off,
@@ -71,6 +72,7 @@ fn addresses_of_sql_server() {
             "Driver={ODBC Driver 17 for SQL Server};Server=(local);Port=1500;Database=IMIS;UID=sa;PWD={a}};b=c}",
             MssqlAddress { port: Some(1500), ..login(plain("localhost", "IMIS"), "sa", "a};b=c") },
         ),
+        ("server=h;password=a://b", MssqlAddress { password: Some(Secret::new("a://b")), ..plain("h", "") }),
         (
             "server=h:1501;database=d;user=u;password='it''s'",
             MssqlAddress { port: Some(1501), ..login(plain("h", "d"), "u", "it's") },

@@ -131,6 +131,9 @@ async fn try_out(host: &str, options: &str, port: u16) -> Result<Option<String>,
     Ok(facts.map(|f| f.protocol))
 }
 
+/// The protocol, if any; or pieces of the complaint.
+type Outcome = Result<Option<String>, [&'static str; 2]>;
+
 #[tokio::test]
 async fn encryption_is_as_the_address_says_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
@@ -147,7 +150,7 @@ async fn encryption_is_as_the_address_says_or_not_at_all() {
     let ancient = Server::Speaks(SslVersion::TLS1);
     let tls = |version: &str| Ok(Some(version.to_owned()));
     // The server, the name it is called by, the address's options; the protocol, or pieces of the complaint.
-    let cases: Vec<(Server, &str, &str, Result<Option<String>, [&str; 2]>)> = vec![
+    let cases: Vec<(Server, &str, &str, Outcome)> = vec![
         (new, "db.example", &ca, tls("TLSv1.2")),
         (new, "db.example", &old, tls("TLSv1.2")),
         (new, "elsewhere.example", "trust=any", tls("TLSv1.2")),
