@@ -6,6 +6,10 @@ use std::str::FromStr;
 
 use crate::secret::Secret;
 
+mod ado;
+mod password;
+mod url;
+
 /// A place where a database, a snapshot or a catalogue is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Location {
@@ -52,7 +56,7 @@ pub struct MssqlAddress {
     pub port: Option<u16>,
     /// A named instance.
     pub instance: Option<String>,
-    /// The database.
+    /// The database; empty for the login's default.
     pub database: String,
     /// The login.
     pub user: Option<String>,
@@ -101,11 +105,133 @@ pub struct LocationError {
     pub help: Option<String>,
 }
 
+impl LocationError {
+    fn new(message: impl Into<String>) -> Self {
+        LocationError { message: message.into(), help: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Seconds to wait for a connection where nobody says otherwise.
+const CONNECT_TIMEOUT: u64 = 15;
+
 impl FromStr for Location {
     type Err = LocationError;
 
-    fn from_str(_text: &str) -> Result<Self, Self::Err> {
-        Err(LocationError { message: "not yet".into(), help: None })
+    /// Reads what a user typed. No message repeats any part of a text that may hold a password.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
+        let is_scheme = |(scheme, _): &(&str, &str)| scheme.chars().all(|c| c.is_ascii_alphanumeric());
+        if let Some((scheme, rest)) = text.split_once("://").filter(is_scheme) {
+            return match scheme.to_ascii_lowercase().as_str() {
+                "mssql" | "sqlserver" => url::mssql(rest).map(Location::Mssql),
+                "postgres" | "postgresql" => url::postgres(rest).map(Location::Postgres),
+                _ => Err(unknown(None)),
+            };
+        }
+        if let Some(name) = text.strip_prefix("release:") {
+            return release(name);
+        }
+        if ado::looks_like_it(text) {
+            return ado::parse(text).map(Location::Mssql);
+        }
+        file(text)
+    }
+}
+
+fn release(name: &str) -> Result<Location, LocationError> {
+    if imis_schemas::release_names().any(|known| known == name) {
+        return Ok(Location::Release(name.to_owned()));
+    }
+    let known = imis_schemas::release_names().collect::<Vec<_>>();
+    let error = LocationError::new("no known release has this name");
+    Err(match closest(name, &known) {
+        Some(near) => error.help(format!("Did you mean release:{near}? Known are {}.", known.join(", "))),
+        None => error.help(format!("Known are {}.", known.join(", "))),
+    })
+}
+
+/// A file, a folder, or a named instance; which of them, the disk and the spelling say.
+fn file(text: &str) -> Result<Location, LocationError> {
+    let path = PathBuf::from(text);
+    let extension = path.extension().map(|e| e.to_ascii_lowercase());
+    let extension = extension.as_deref().and_then(|e| e.to_str()).unwrap_or_default();
+    if path.join("manifest.json").is_file() {
+        return Ok(Location::Snapshot(path));
+    }
+    if path.is_dir() {
+        let holds_scripts = std::fs::read_dir(&path).is_ok_and(|entries| {
+            entries.flatten().any(|e| e.path().extension().is_some_and(|e| e.eq_ignore_ascii_case("sql")))
+        });
+        return Err(if holds_scripts { scripts() } else { no_snapshot() });
+    }
+    match extension {
+        "sql" => Err(scripts()),
+        "json" if path.file_name().is_some_and(|n| n == "manifest.json") && path.is_file() => {
+            Ok(Location::Snapshot(path.parent().map(PathBuf::from).unwrap_or_default()))
+        }
+        "yaml" | "yml" | "json" => Ok(Location::Catalog(path)),
+        _ if !path.exists() && text.contains('\\') => ado::instance(text).map(Location::Mssql),
+        _ if path.exists() => Err(LocationError::new("this file is neither a catalogue nor a snapshot").help(SHAPES)),
+        _ => Err(unknown(Some(text))),
+    }
+}
+
+const SHAPES: &str = "Write mssql://USER@HOST/DATABASE, postgres://USER@HOST/DATABASE, an ADO.NET connection \
+    string, HOST\\INSTANCE, a snapshot folder, a catalogue file (.yaml, .yml, .json) or release:NAME.";
+
+fn scripts() -> LocationError {
+    LocationError::new("T-SQL scripts are read by a later version of imis").help(
+        "Restore the script into a SQL Server and give its address, or give a catalogue made by `imis introspect`.",
+    )
+}
+
+fn no_snapshot() -> LocationError {
+    LocationError::new("this folder holds no manifest.json, so it is not a snapshot")
+        .help("`imis snapshot` makes one; it writes the manifest last, so a snapshot that broke off has none.")
+}
+
+/// Says that a text names nothing. It is repeated only when it cannot be a connection string gone wrong.
+fn unknown(path: Option<&str>) -> LocationError {
+    let harmless = |t: &&str| !t.is_empty() && !t.contains(['=', '@', ';', ':', '%', '?', '\0']) && t.len() < 200;
+    match path.filter(harmless) {
+        Some(path) => LocationError::new(format!("there is no file or folder `{path}`")).help(SHAPES),
+        None => LocationError::new("this names no database, snapshot, catalogue or release").help(SHAPES),
+    }
+}
+
+/// The known word that a mistyped one most resembles, if it does at all.
+fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    known
+        .iter()
+        .map(|k| (strsim::damerau_levenshtein(&word, &k.to_lowercase()), *k))
+        .filter(|(distance, k)| *distance <= (k.len() / 3).max(1))
+        .min()
+        .map(|(_, k)| k)
+}
+
+/// The complaint about an option that nobody knows. Its own text stays out: it may be a piece of a password.
+fn unknown_option(option: &str, position: usize, known: &[&str]) -> LocationError {
+    let list = known.join(", ");
+    let error = LocationError::new(format!("option {position} of the address is not known"));
+    match closest(option, known) {
+        Some(near) => error.help(format!("Did you mean `{near}`? Known options are {list}.")),
+        None => error.help(format!(
+            "Known options are {list}. If it is a piece of a password: keep passwords out of addresses (set \
+             IMIS_MSSQL_PASSWORD or IMIS_POSTGRES_PASSWORD), or write ; ? / @ and % in it as %3B %3F %2F %40 and %25."
+        )),
+    }
+}
+
+fn seconds(text: &str) -> Result<u64, LocationError> {
+    match text.parse::<u64>() {
+        Ok(n @ 1..=3600) => Ok(n),
+        _ => Err(LocationError::new("the timeout is not a whole number of seconds from 1 to 3600")),
     }
 }
 
@@ -121,6 +247,16 @@ impl fmt::Display for Location {
     }
 }
 
+impl Location {
+    /// What the user should hear before connecting: which safety the address gives up. Empty where it gives up none.
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Location::Mssql(address) => address.warnings(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl MssqlAddress {
     /// Host with instance or port, as people write it.
     pub fn server(&self) -> String {
@@ -129,4 +265,27 @@ impl MssqlAddress {
             (_, port) => format!("{}:{}", self.host, port.unwrap_or(1433)),
         }
     }
+
+    /// Which safety the address gives up, to be shouted about.
+    pub fn warnings(&self) -> Vec<String> {
+        let place = self.server();
+        if self.encrypt == Encrypt::Off {
+            return vec![format!("{place}, encrypt=off: data and password cross the network readable for everybody.")];
+        }
+        let mut warnings = Vec::new();
+        if self.trust == Trust::Any {
+            warnings.push(format!(
+                "{place}, trust=any: whoever sits in between can pose as the server and read everything."
+            ));
+        }
+        if self.old_tls {
+            warnings.push(format!(
+                "{place}, tls=old: TLS before 1.2 and weak ciphers are let in; what they encrypt can be read."
+            ));
+        }
+        warnings
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! Short questions to the server, and their answers' cells, whatever integer type a server gives them.
+
+use std::time::Duration;
+
+use tiberius::{ColumnData, Row};
+
+use super::connect::Server;
+use super::{decode, trouble};
+use crate::error::Error;
+
+/// How long the answer to a question about the catalogue may take. Counting a large table may take longer.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// All rows of a statement's answer.
+pub(super) async fn rows(server: &Server, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
+    let mut client = server.client().await?;
+    let answer = async {
+        let answer = client.simple_query(sql).await?;
+        answer.into_first_result().await
+    };
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    let answer = answer.map_err(|_| trouble::silent(server.address(), doing, PATIENCE.as_secs()))?;
+    let rows = answer.map_err(|e| trouble::failed(server.address(), doing, e))?;
+    server.give_back(client);
+    Ok(rows)
+}
+
+/// A text; `None` for NULL and what is no text.
+pub(super) fn text(row: &Row, at: usize) -> Option<String> {
+    match cell(row, at)? {
+        ColumnData::String(text) => text.as_ref().map(ToString::to_string),
+        _ => None,
+    }
+}
+
+/// A name; empty where there is none.
+pub(super) fn name(row: &Row, at: usize) -> String {
+    text(row, at).unwrap_or_default()
+}
+
+/// A whole number of any size.
+pub(super) fn int(row: &Row, at: usize) -> Option<i64> {
+    match cell(row, at)? {
+        ColumnData::Bit(bit) => bit.map(i64::from),
+        ColumnData::Numeric(number) => number.filter(|n| n.scale() == 0).and_then(|n| i64::try_from(n.value()).ok()),
+        cell => decode::whole(cell),
+    }
+}
+
+/// A flag; NULL is no.
+pub(super) fn flag(row: &Row, at: usize) -> bool {
+    int(row, at).is_some_and(|n| n != 0)
+}
+
+fn cell(row: &Row, at: usize) -> Option<&ColumnData<'static>> {
+    row.cells().nth(at).map(|(_, cell)| cell)
+}

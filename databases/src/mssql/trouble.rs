@@ -1,0 +1,191 @@
+//! What goes wrong with a SQL Server, told to the person who must act.
+//!
+//! The messages name host, database, table and login. They hold no password, and no text of the server that may hold
+//! a cell's value.
+
+use std::io;
+
+use openssl::x509::X509VerifyResult;
+use tiberius::error::TokenError;
+
+use super::tls::LineError;
+use crate::error::{Error, ErrorKind};
+use crate::location::MssqlAddress;
+
+/// The name of the place in messages: `SQL Server h:1433`.
+pub(super) fn place(address: &MssqlAddress) -> String {
+    format!("SQL Server {}", address.server())
+}
+
+fn unreachable(message: String) -> Error {
+    Error::new(ErrorKind::Unreachable, message)
+}
+
+/// The host has no address.
+pub(super) fn unresolved(address: &MssqlAddress, cause: io::Error) -> Error {
+    unreachable(format!("the host {} cannot be found", address.host))
+        .with_help("Check its name, or give its IP address.")
+        .caused_by(cause)
+}
+
+/// Nobody answered in time.
+pub(super) fn timed_out(address: &MssqlAddress) -> Error {
+    unreachable(format!("{} did not answer within {} s", place(address), address.connect_timeout))
+        .with_help("Check host, port and firewall; timeout=SECONDS in the address waits longer.")
+}
+
+/// No TCP connection came about.
+pub(super) fn not_connected(address: &MssqlAddress, cause: io::Error) -> Error {
+    let help = "SQL Server must listen on TCP (SQL Server Configuration Manager, Protocols, TCP/IP) and the firewall \
+        let its port through. A named instance has a port of its own: give it, or HOST\\INSTANCE.";
+    let message = match cause.kind() {
+        io::ErrorKind::ConnectionRefused => format!("nothing listens at {}", address.server()),
+        _ => format!("{} cannot be reached", place(address)),
+    };
+    unreachable(message).with_help(help).caused_by(cause)
+}
+
+/// The SQL Browser did not say where an instance listens.
+pub(super) fn no_instance(address: &MssqlAddress) -> Error {
+    let instance = address.instance.as_deref().unwrap_or_default();
+    let message = format!("the SQL Browser of {} does not say where the instance {instance} listens", address.host);
+    unreachable(message).with_help(
+        "The service SQL Server Browser must run and UDP port 1434 be open; or give the port: \
+         mssql://USER@HOST:PORT/DATABASE.",
+    )
+}
+
+/// The greeting or the TLS handshake failed.
+pub(super) fn no_line(address: &MssqlAddress, error: LineError) -> Error {
+    let place = place(address);
+    match error {
+        LineError::Broken(cause) => {
+            unreachable(format!("the connection to {place} broke off during the greeting")).caused_by(cause)
+        }
+        LineError::NotSqlServer => unreachable(format!("what listens at {} is not a SQL Server", address.server()))
+            .with_help("Check the port; SQL Server's own is 1433."),
+        LineError::NoEncryption => unreachable(format!("{place} offers no encryption")).with_help(
+            "Give the server a certificate. encrypt=off in the address connects without encryption: everybody on the \
+             way can then read data and password.",
+        ),
+        LineError::EncryptionRequired => {
+            unreachable(format!("{place} insists on encryption, and the address says encrypt=off"))
+                .with_help("Leave encrypt=off out of the address.")
+        }
+        LineError::Certificate(verdict) => {
+            let (why, help) = certificate(verdict);
+            unreachable(format!("the certificate of {place} is not trusted: {why}")).with_help(help)
+        }
+        LineError::Handshake(cause) => {
+            let error = unreachable(format!("{place} and this machine agree on no TLS protocol")).caused_by(cause);
+            if address.old_tls {
+                error.with_help(
+                    "The address lets old protocols in already. The server may have no usable certificate; its error \
+                     log says more.",
+                )
+            } else {
+                error.with_help(
+                    "Servers before SQL Server 2016 often know only TLS 1.0. tls=old in the address lets that in; its \
+                     encryption can be broken, so use it on a line that you trust.",
+                )
+            }
+        }
+    }
+}
+
+const X509_V_ERR_HOSTNAME_MISMATCH: i32 = 62;
+const X509_V_ERR_IP_ADDRESS_MISMATCH: i32 = 64;
+const X509_V_ERR_CERT_HAS_EXPIRED: i32 = 10;
+
+fn certificate(verdict: X509VerifyResult) -> (String, &'static str) {
+    let why = verdict.error_string().to_owned();
+    let help = match verdict.as_raw() {
+        X509_V_ERR_HOSTNAME_MISMATCH | X509_V_ERR_IP_ADDRESS_MISMATCH => {
+            "Use the host name that the certificate has. trust=any accepts every certificate: whoever sits in between \
+             can then read everything."
+        }
+        X509_V_ERR_CERT_HAS_EXPIRED => "Renew the certificate, or check this machine's clock.",
+        _ => {
+            "ca=FILE in the address trusts the certificates in a PEM file. trust=any accepts every certificate: \
+             whoever sits in between can then read everything."
+        }
+    };
+    (why, help)
+}
+
+/// The login failed, or the connection broke while it went on.
+pub(super) fn not_logged_in(address: &MssqlAddress, error: tiberius::error::Error) -> Error {
+    let place = place(address);
+    let user = address.user.as_deref().unwrap_or_default();
+    match &error {
+        tiberius::error::Error::Server(token) => match token.code() {
+            18456 | 18452 => unreachable(format!("{place} refuses the login {user}")).with_help(
+                "Check login and password (IMIS_MSSQL_PASSWORD). The server must allow SQL Server authentication, not \
+                 only Windows accounts.",
+            ),
+            18486..=18488 => {
+                unreachable(format!("{place} refuses the login {user}: it is locked or its password has expired"))
+            }
+            4060 | 911 => no_database(address),
+            916 => unreachable(format!("the login {user} may not use the database {} of {place}", address.database))
+                .with_help("An administrator must make it a user of the database, for reading: role db_datareader."),
+            18470 => unreachable(format!("the login {user} of {place} is disabled")),
+            _ => server_error(&format!("{place} refuses the connection"), token),
+        },
+        _ => broken(&format!("the connection to {place} broke off during the login"), error),
+    }
+}
+
+fn no_database(address: &MssqlAddress) -> Error {
+    unreachable(format!("the database {} of {} cannot be opened by this login", address.database, place(address)))
+        .with_help("Check its name; the login must be a user of the database, and the database online.")
+}
+
+/// A statement failed. `doing` says which: `reading tblClaim`.
+pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error::Error) -> Error {
+    let place = place(address);
+    match &error {
+        tiberius::error::Error::Server(token) => {
+            let message = format!("{doing} failed at {place}, database {}", address.database);
+            match token.code() {
+                229 | 230 | 262 | 297 | 300 | 916 => unreachable(format!("{message}: permission denied")).with_help(
+                    "An administrator must let the login read: role db_datareader, and GRANT VIEW DEFINITION.",
+                ),
+                207 | 208 => Error::new(ErrorKind::Schema, format!("{message}: {}", token.message()))
+                    .with_help("Either this server does not have it, or the schema was changed since it was read."),
+                1205 | 1222 => unreachable(format!("{message}: somebody else held a lock"))
+                    .with_help("Try again when the system is quieter."),
+                _ => server_error(&message, token),
+            }
+        }
+        tiberius::error::Error::Io { .. } => {
+            broken(&format!("the connection to {place} broke off while {doing}"), error)
+        }
+        // The rest quotes no values: it speaks of lengths, tokens and encodings.
+        _ => Error::failed(format!("{doing} failed: the answer of {place} cannot be understood")).caused_by(error),
+    }
+}
+
+/// The server stayed silent for too long in the middle of an answer.
+pub(super) fn silent(address: &MssqlAddress, doing: &str, seconds: u64) -> Error {
+    unreachable(format!("{} has sent nothing for {seconds} s while {doing}", place(address)))
+}
+
+fn broken(message: &str, cause: tiberius::error::Error) -> Error {
+    unreachable(message.to_owned()).caused_by(cause)
+}
+
+/// An error that we do not know by its number. Those of severity 20 and above end the connection.
+fn server_error(message: &str, token: &TokenError) -> Error {
+    let kind = if token.class() >= 20 { ErrorKind::Unreachable } else { ErrorKind::Failed };
+    let text = if may_quote_a_value(token.code()) { "a value cannot be converted" } else { token.message() };
+    Error::new(kind, format!("{message}: {text} (error {}, severity {})", token.code(), token.class()))
+}
+
+/// Errors whose text the server fills with the value that it choked on.
+fn may_quote_a_value(code: u32) -> bool {
+    let conversions = matches!(code, 220 | 232 | 235..=248 | 293..=296 | 517 | 8114 | 8115 | 8152 | 8169);
+    let keys = matches!(code, 2601 | 2627 | 2628);
+    let documents = matches!(code, 6354 | 6522 | 9400..=9500 | 13608..=13619);
+    conversions || keys || documents
+}
