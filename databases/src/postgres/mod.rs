@@ -1,5 +1,7 @@
 //! PostgreSQL: connecting, describing, reading, and the binary COPY encoder.
 
+pub mod baseline;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
