@@ -8,6 +8,8 @@ pub mod numeric;
 mod read;
 mod sink;
 
+pub mod baseline;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
