@@ -1,0 +1,323 @@
+//! What can be typed. The help of every command stands here, and the manual and the completions are made of it.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Moves legacy openIMIS databases (SQL Server) into the modular openIMIS schema (PostgreSQL).
+#[derive(Debug, Parser)]
+#[command(name = "imis", version, propagate_version = true, max_term_width = 110, after_help = AFTER)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER: &str = "\
+A LOCATION is a database or a folder:
+  mssql://user@host:1433/IMIS      a SQL Server; also an ADO.NET string, or HOST\\INSTANCE/DATABASE
+  postgres://user@host/openimis    a PostgreSQL server
+  ./snapshot                       a folder made by `imis snapshot`
+  catalog.yaml, release:NAME       a catalogue without rows
+  NAME                             a database that imis.yaml names
+
+Passwords come from IMIS_MSSQL_PASSWORD, IMIS_POSTGRES_PASSWORD, PGPASSWORD, ~/.pgpass, imis.yaml or a prompt.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the data failed, 4 schemas or mapping do not fit,
+5 a server is unreachable or refused us, 130 broken off.";
+
+/// Options of every command.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, env = "IMIS_COLOR")]
+    pub(crate) color: Color,
+    /// Say more; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say nothing but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print JSON where a table would be printed.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE", env = "IMIS_CONFIG", default_value = "imis.yaml")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Doctor(Doctor),
+    Introspect(Introspect),
+    Snapshot(Snapshot),
+    /// Validates mappings.
+    #[command(subcommand)]
+    Mapping(MappingCommand),
+    Plan(Plan),
+    Prepare(Prepare),
+    Migrate(Migrate),
+    Runs(Runs),
+    /// Shows what a run rejected.
+    #[command(subcommand)]
+    Rejects(RejectsCommand),
+    Demo(Demo),
+    Completions(Completions),
+    Man(Man),
+}
+
+/// Connects and tells what could stand in the way: versions, collation, encryption, rights, size, other sessions.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  imis doctor mssql://reader@old-server/IMIS postgres://imis@localhost/openimis")]
+pub(crate) struct Doctor {
+    /// The databases to look at; without one, those that imis.yaml names.
+    #[arg(value_name = "LOCATION")]
+    pub(crate) locations: Vec<String>,
+}
+
+/// Describes a database: tables, columns, keys, indexes, views, routines.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  imis introspect mssql://reader@old-server/IMIS -o legacy.yaml")]
+pub(crate) struct Introspect {
+    /// The database.
+    pub(crate) location: String,
+    /// The format of the catalogue.
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    pub(crate) format: Format,
+    /// Write to this file instead of the standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Yaml,
+    Json,
+}
+
+/// Writes every table of a database as Parquet, with a manifest (counts, hashes, catalogue, when, from what).
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  imis snapshot mssql://reader@old-server/IMIS -o backup-2026-11-22")]
+pub(crate) struct Snapshot {
+    /// The database.
+    pub(crate) location: String,
+    /// The new folder; only its owner may read it.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Only these tables.
+    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
+    pub(crate) tables: Vec<String>,
+    /// How many tables are read at once.
+    #[arg(long, default_value_t = 2, env = "IMIS_JOBS")]
+    pub(crate) jobs: usize,
+    /// The largest cell that is read, in MiB.
+    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    pub(crate) max_cell: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MappingCommand {
+    Check(MappingCheck),
+}
+
+/// Holds a mapping against two catalogues and shows every complaint with its line.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  imis mapping check\n  imis mapping check nepal.yaml --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis")]
+pub(crate) struct MappingCheck {
+    /// A pack's name or a mapping file.
+    #[arg(default_value = DEFAULT_PACK)]
+    pub(crate) mapping: String,
+    /// The source's database or catalogue.
+    #[arg(long, value_name = "LOCATION", default_value = "release:legacy/24.04")]
+    pub(crate) from: String,
+    /// The target's database or catalogue.
+    #[arg(long, value_name = "LOCATION", default_value = "release:modular/1.11")]
+    pub(crate) to: String,
+}
+
+pub(crate) const DEFAULT_PACK: &str = "openimis/legacy-to-modular";
+
+/// The ends of a migration.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Ends {
+    /// Where the rows come from.
+    #[arg(long, value_name = "LOCATION", env = "IMIS_FROM")]
+    pub(crate) from: String,
+    /// Where they go: a migrated PostgreSQL database, or a new snapshot folder.
+    #[arg(long, value_name = "LOCATION", env = "IMIS_TO")]
+    pub(crate) to: String,
+    /// A pack's name or a mapping file.
+    #[arg(long, value_name = "MAPPING", default_value = DEFAULT_PACK, env = "IMIS_MAPPING")]
+    pub(crate) mapping: String,
+    /// The country's UUID, from which made UUIDs are derived; without one it follows from the source's name.
+    #[arg(long, value_name = "UUID", env = "IMIS_COUNTRY")]
+    pub(crate) country: Option<uuid::Uuid>,
+}
+
+/// Says what a migration would do: rows, ranges, hazards, what becomes of existing rows. Writes nothing to either side.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  imis plan --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis -o plan.json")]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) ends: Ends,
+    /// Write the sealed plan to this file, for `imis migrate --plan`.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// How much of the data is read and mapped, without being written: rejects and losses are counted.
+    #[arg(long, value_enum, default_value_t = Scan::None)]
+    pub(crate) scan: Scan,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scan {
+    /// Every row.
+    Full,
+    /// The first range of each table.
+    Sample,
+    /// No row.
+    None,
+}
+
+/// Makes the legacy-origin tables from which openIMIS' Django migrations start, in an empty database.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  createdb openimis\n  imis prepare postgres://imis@localhost/openimis --shape wide\n  python manage.py migrate")]
+pub(crate) struct Prepare {
+    /// The empty PostgreSQL database.
+    pub(crate) location: String,
+    /// The shape of the tables.
+    #[arg(long, value_enum, default_value_t = Shape::Wide)]
+    pub(crate) shape: Shape,
+    /// Only print the statements.
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shape {
+    /// As upstream's own script shapes them.
+    Upstream,
+    /// No column narrower than in the legacy database or in the Django model.
+    Wide,
+}
+
+/// Loads a legacy database into a migrated one and accounts for every row.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  imis migrate --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --report report\n  imis migrate --to postgres://imis@localhost/openimis --from ... --resume\n  imis migrate --to postgres://imis@localhost/openimis --undo")]
+pub(crate) struct Migrate {
+    /// Where the rows come from.
+    #[arg(long, value_name = "LOCATION", env = "IMIS_FROM", required_unless_present = "undo")]
+    pub(crate) from: Option<String>,
+    /// Where they go: a migrated PostgreSQL database, or a new snapshot folder.
+    #[arg(long, value_name = "LOCATION", env = "IMIS_TO")]
+    pub(crate) to: String,
+    /// A pack's name or a mapping file.
+    #[arg(long, value_name = "MAPPING", default_value = DEFAULT_PACK, env = "IMIS_MAPPING")]
+    pub(crate) mapping: String,
+    /// The country's UUID, from which made UUIDs are derived.
+    #[arg(long, value_name = "UUID", env = "IMIS_COUNTRY")]
+    pub(crate) country: Option<uuid::Uuid>,
+    /// Carry out this plan; refused when either side has changed since it was made.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "undo"])]
+    pub(crate) plan: Option<PathBuf>,
+    /// What a row does that cannot be loaded.
+    #[arg(long, value_enum, default_value_t = OnReject::Stop)]
+    pub(crate) on_reject: OnReject,
+    /// Go on with the latest run of the target.
+    #[arg(long, conflicts_with = "undo")]
+    pub(crate) resume: bool,
+    /// Take the latest run of the target back.
+    #[arg(long)]
+    pub(crate) undo: bool,
+    /// Write the report into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// How many ranges are read and written at once.
+    #[arg(long, default_value_t = 2, env = "IMIS_JOBS")]
+    pub(crate) jobs: usize,
+    /// The largest cell that is read, in MiB; a larger one rejects its row.
+    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    pub(crate) max_cell: usize,
+    /// Go on although others are connected to the target.
+    #[arg(long)]
+    pub(crate) allow_connected: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnReject {
+    /// The run stops at the first one.
+    Stop,
+    /// The row is kept aside with its reason, and the rest goes on.
+    Continue,
+}
+
+/// Lists the runs of a target and where they stand.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Runs {
+    /// The target.
+    pub(crate) location: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RejectsCommand {
+    Show(RejectsShow),
+}
+
+/// Shows the rows that a run rejected, with key, column and reason.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RejectsShow {
+    /// The target.
+    pub(crate) location: String,
+    /// The run; the latest without it.
+    #[arg(long)]
+    pub(crate) run: Option<String>,
+    /// Only rows of this table.
+    #[arg(long)]
+    pub(crate) table: Option<String>,
+    /// How many rows.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: usize,
+}
+
+/// Shows all of it on a made country: generates it, plans, migrates, accounts, reports. Needs nothing installed.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  imis demo\n  imis demo --to postgres://imis@localhost/openimis")]
+pub(crate) struct Demo {
+    /// The folder for everything that the demo makes.
+    #[arg(short, long, value_name = "DIR", default_value = "imis-demo")]
+    pub(crate) output: PathBuf,
+    /// Migrate into this database instead of a folder.
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) to: Option<String>,
+    /// How many families the country has.
+    #[arg(long, default_value_t = 200)]
+    pub(crate) families: u32,
+    /// Which country of this size it is.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Prints completions for a shell.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  imis completions bash > /etc/bash_completion.d/imis")]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// Prints the manual page, or writes one a command into a folder.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Man {
+    /// The folder.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}

@@ -1,0 +1,95 @@
+//! From what was typed to what can be opened: names of `imis.yaml`, passwords, warnings.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use imis_databases::{Location, Secret, Source};
+use imis_mappings::language::{Mapping, pack_names};
+use imis_schemas::Catalog;
+
+use crate::commands::Session;
+use crate::exit::Failure;
+
+impl Session {
+    /// The location that a text names, with its password, if one can be found or asked for.
+    pub(crate) fn location(&self, text: &str) -> Result<Location, Failure> {
+        let (text, password) = match self.config.named(text)? {
+            Some((location, password)) => (location, password),
+            None => (text.to_owned(), None),
+        };
+        let mut location: Location = text.parse()?;
+        if let Some(password) = password {
+            set_password(&mut location, password);
+        }
+        for warning in location.warnings() {
+            self.warn(&warning);
+        }
+        let location = location.resolve_password(&|name| std::env::var(name).ok());
+        self.prompt(location)
+    }
+
+    /// A location to write to: what names nothing yet is a snapshot folder to be made.
+    pub(crate) fn target(&self, text: &str) -> Result<Location, Failure> {
+        let named = self.config.named(text)?.is_some();
+        let path = PathBuf::from(text);
+        let plain = !named && !text.contains("://") && !text.contains('=') && !text.contains('\\');
+        let empty = path.is_dir() && std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_none());
+        if plain && (!path.exists() || empty) && path.extension().is_none_or(|e| e != "yaml" && e != "json") {
+            return Ok(Location::Snapshot(path));
+        }
+        self.location(text)
+    }
+
+    fn prompt(&self, mut location: Location) -> Result<Location, Failure> {
+        let asks = match &location {
+            Location::Mssql(address) => address.user.is_some() && address.password.is_none(),
+            // PostgreSQL may well let somebody in without a password; it says so when it does not.
+            _ => false,
+        };
+        if asks && std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+            let password = rpassword::prompt_password(format!("Password for {location}: "))
+                .map_err(|e| Failure::failed(format!("the password cannot be read: {e}")))?;
+            set_password(&mut location, password);
+        }
+        Ok(location)
+    }
+
+    /// Connects to a location or opens its files.
+    pub(crate) async fn open(&self, location: &Location) -> Result<Arc<dyn Source>, Failure> {
+        Ok(imis_databases::open(location).await?)
+    }
+
+    /// The catalogue of a location, which need not have rows.
+    pub(crate) async fn catalog(&self, location: &Location) -> Result<Arc<Catalog>, Failure> {
+        match location {
+            Location::Catalog(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| Failure::usage(format!("{} cannot be read: {e}", path.display())))?;
+                let catalog =
+                    Catalog::parse(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+                Ok(Arc::new(catalog))
+            }
+            Location::Release(name) => imis_schemas::release(name)
+                .map(Arc::new)
+                .map_err(|e| Failure::usage(e.to_string())),
+            _ => Ok(self.open(location).await?.catalog().await?),
+        }
+    }
+
+    /// A pack by its name, or a mapping file.
+    pub(crate) fn mapping(&self, name: &str) -> Result<Mapping, Failure> {
+        if pack_names().any(|known| known == name) || !std::path::Path::new(name).exists() {
+            return Ok(Mapping::pack(name)?);
+        }
+        Ok(Mapping::open(std::path::Path::new(name))?)
+    }
+}
+
+fn set_password(location: &mut Location, password: String) {
+    match location {
+        Location::Mssql(address) => address.password = Some(Secret::new(password)),
+        Location::Postgres(address) => address.password = Some(Secret::new(password)),
+        _ => {}
+    }
+}

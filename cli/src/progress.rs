@@ -1,0 +1,80 @@
+//! Progress by table on a terminal, and a line a phase elsewhere.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use imis_mappings::run::Progress;
+
+/// Shows what a run does.
+pub(crate) struct Bars {
+    bars: Option<MultiProgress>,
+    quiet: bool,
+    rules: Mutex<HashMap<String, ProgressBar>>,
+    total: ProgressBar,
+}
+
+impl Bars {
+    /// Bars if stderr is a terminal, lines otherwise, nothing if quiet.
+    pub(crate) fn new(terminal: bool, quiet: bool) -> Self {
+        let bars = (terminal && !quiet).then(MultiProgress::new);
+        let total = ProgressBar::new(0).with_style(style("{spinner} {prefix:<28} {bar:24} {human_pos:>12} rows  {per_sec:>14}  {eta} left"));
+        let total = match &bars {
+            Some(bars) => bars.add(total),
+            None => ProgressBar::hidden(),
+        };
+        if bars.is_some() {
+            total.enable_steady_tick(Duration::from_millis(200));
+        }
+        Bars { bars, quiet, rules: Mutex::default(), total }
+    }
+
+    /// Takes the bars away.
+    pub(crate) fn clear(&self) {
+        if let Some(bars) = &self.bars {
+            let _ = bars.clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ")
+}
+
+impl Progress for Bars {
+    fn phase(&self, name: &str) {
+        self.total.set_prefix(name.to_owned());
+        if self.bars.is_none() && !self.quiet {
+            eprintln!("imis: {name}");
+        }
+    }
+
+    fn rule(&self, rule: &str, rows: u64) {
+        self.total.inc_length(rows);
+        let Some(bars) = &self.bars else { return };
+        // A bar for a handful of rows would be gone before anybody saw it.
+        if rows >= 20_000 {
+            let bar = ProgressBar::new(rows)
+                .with_prefix(rule.to_owned())
+                .with_style(style("  {prefix:<28} {bar:24} {human_pos:>12} rows  {per_sec:>14}  {eta} left"));
+            self.rules
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(rule.to_owned(), bars.add(bar));
+        }
+    }
+
+    fn rows(&self, rule: &str, more: u64) {
+        self.total.inc(more);
+        if let Some(bar) = self.rules.lock().unwrap_or_else(PoisonError::into_inner).get(rule) {
+            bar.inc(more);
+        }
+    }
+
+    fn done(&self, rule: &str) {
+        if let Some(bar) = self.rules.lock().unwrap_or_else(PoisonError::into_inner).remove(rule) {
+            bar.finish_and_clear();
+        }
+    }
+}
