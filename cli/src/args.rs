@@ -131,7 +131,9 @@ pub(crate) enum MappingCommand {
 
 /// Holds a mapping against two catalogues and shows every complaint with its line.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Examples:\n  imis mapping check\n  imis mapping check nepal.yaml --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis")]
+#[command(
+    after_help = "Examples:\n  imis mapping check\n  imis mapping check nepal.yaml --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis"
+)]
 pub(crate) struct MappingCheck {
     /// A pack's name or a mapping file.
     #[arg(default_value = DEFAULT_PACK)]
@@ -165,7 +167,9 @@ pub(crate) struct Ends {
 
 /// Says what a migration would do: rows, ranges, hazards, what becomes of existing rows. Writes nothing to either side.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  imis plan --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis -o plan.json")]
+#[command(
+    after_help = "Example:\n  imis plan --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis -o plan.json"
+)]
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) ends: Ends,
@@ -189,7 +193,9 @@ pub(crate) enum Scan {
 
 /// Makes the legacy-origin tables from which openIMIS' Django migrations start, in an empty database.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  createdb openimis\n  imis prepare postgres://imis@localhost/openimis --shape wide\n  python manage.py migrate")]
+#[command(
+    after_help = "Example:\n  createdb openimis\n  imis prepare postgres://imis@localhost/openimis --shape wide\n  python manage.py migrate"
+)]
 pub(crate) struct Prepare {
     /// The empty PostgreSQL database.
     pub(crate) location: String,
@@ -211,7 +217,9 @@ pub(crate) enum Shape {
 
 /// Loads a legacy database into a migrated one and accounts for every row.
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Examples:\n  imis migrate --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --report report\n  imis migrate --to postgres://imis@localhost/openimis --from ... --resume\n  imis migrate --to postgres://imis@localhost/openimis --undo")]
+#[command(
+    after_help = "Examples:\n  imis migrate --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --report report\n  imis migrate --to postgres://imis@localhost/openimis --from ... --resume\n  imis migrate --to postgres://imis@localhost/openimis --undo"
+)]
 pub(crate) struct Migrate {
     /// Where the rows come from.
     #[arg(long, value_name = "LOCATION", env = "IMIS_FROM", required_unless_present = "undo")]

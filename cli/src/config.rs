@@ -55,8 +55,9 @@ impl Config {
             // The parser's snippet would show lines of the file, and a line may hold a password.
             let error = error.without_snippet();
             let place = error.location().map(|l| format!(":{}:{}", l.line(), l.column())).unwrap_or_default();
-            Failure::usage(format!("{}{place} is not a configuration that imis can read", path.display()))
-                .with_help("Write `databases:` and under it `NAME: LOCATION` or `NAME: { location: ..., password: ${VAR} }`.")
+            Failure::usage(format!("{}{place} is not a configuration that imis can read", path.display())).with_help(
+                "Write `databases:` and under it `NAME: LOCATION` or `NAME: { location: ..., password: ${VAR} }`.",
+            )
         })
     }
 
@@ -65,9 +66,7 @@ impl Config {
         let Some(database) = self.databases.get(name) else { return Ok(None) };
         Ok(Some(match database {
             Database::Location(location) => (filled(location)?, None),
-            Database::Full(full) => {
-                (filled(&full.location)?, full.password.as_deref().map(filled).transpose()?)
-            }
+            Database::Full(full) => (filled(&full.location)?, full.password.as_deref().map(filled).transpose()?),
         }))
     }
 }
@@ -82,8 +81,9 @@ fn filled(text: &str) -> Result<String, Failure> {
         let Some((name, tail)) = after.strip_prefix("${").and_then(|a| a.split_once('}')) else {
             return Err(Failure::usage("imis.yaml: `${` without `}`"));
         };
-        let value = std::env::var(name)
-            .map_err(|_| Failure::usage(format!("imis.yaml names the environment variable {name}, which is not set")))?;
+        let value = std::env::var(name).map_err(|_| {
+            Failure::usage(format!("imis.yaml names the environment variable {name}, which is not set"))
+        })?;
         out.push_str(&value);
         rest = tail;
     }

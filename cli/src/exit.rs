@@ -55,8 +55,14 @@ impl Failure {
     }
 
     pub(crate) fn interrupted() -> Self {
-        Failure::new(INTERRUPTED, "broken off")
-            .with_help("Ranges that were not committed are rolled back. Go on with --resume, or take it back with --undo.")
+        Failure::new(INTERRUPTED, "broken off").with_help(
+            "Ranges that were not committed are rolled back. Go on with --resume, or take it back with --undo.",
+        )
+    }
+
+    /// The exit code.
+    pub(crate) fn code(&self) -> u8 {
+        self.code
     }
 
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -129,10 +135,7 @@ impl From<MappingErrors> for Failure {
     fn from(errors: MappingErrors) -> Self {
         let count = errors.0.len();
         let noun = if count == 1 { "complaint" } else { "complaints" };
-        Failure {
-            reports: errors.reports(),
-            ..Failure::schema(format!("the mapping does not fit: {count} {noun}"))
-        }
+        Failure { reports: errors.reports(), ..Failure::schema(format!("the mapping does not fit: {count} {noun}")) }
     }
 }
 

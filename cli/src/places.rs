@@ -66,13 +66,12 @@ impl Session {
             Location::Catalog(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|e| Failure::usage(format!("{} cannot be read: {e}", path.display())))?;
-                let catalog =
-                    Catalog::parse(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+                let catalog = Catalog::parse(&text).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
                 Ok(Arc::new(catalog))
             }
-            Location::Release(name) => imis_schemas::release(name)
-                .map(Arc::new)
-                .map_err(|e| Failure::usage(e.to_string())),
+            Location::Release(name) => {
+                imis_schemas::release(name).map(Arc::new).map_err(|e| Failure::usage(e.to_string()))
+            }
             _ => Ok(self.open(location).await?.catalog().await?),
         }
     }
@@ -87,9 +86,5 @@ impl Session {
 }
 
 fn set_password(location: &mut Location, password: String) {
-    match location {
-        Location::Mssql(address) => address.password = Some(Secret::new(password)),
-        Location::Postgres(address) => address.password = Some(Secret::new(password)),
-        _ => {}
-    }
+    *location = location.with_password(Secret::new(password));
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use imis_mappings::run::Progress;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Shows what a run does.
 pub(crate) struct Bars {
@@ -19,7 +19,8 @@ impl Bars {
     /// Bars if stderr is a terminal, lines otherwise, nothing if quiet.
     pub(crate) fn new(terminal: bool, quiet: bool) -> Self {
         let bars = (terminal && !quiet).then(MultiProgress::new);
-        let total = ProgressBar::new(0).with_style(style("{spinner} {prefix:<28} {bar:24} {human_pos:>12} rows  {per_sec:>14}  {eta} left"));
+        let total = ProgressBar::new(0)
+            .with_style(style("{spinner} {prefix:<28} {bar:24} {human_pos:>12} rows  {per_sec:>14}  {eta} left"));
         let total = match &bars {
             Some(bars) => bars.add(total),
             None => ProgressBar::hidden(),
@@ -58,10 +59,7 @@ impl Progress for Bars {
             let bar = ProgressBar::new(rows)
                 .with_prefix(rule.to_owned())
                 .with_style(style("  {prefix:<28} {bar:24} {human_pos:>12} rows  {per_sec:>14}  {eta} left"));
-            self.rules
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(rule.to_owned(), bars.add(bar));
+            self.rules.lock().unwrap_or_else(PoisonError::into_inner).insert(rule.to_owned(), bars.add(bar));
         }
     }
 

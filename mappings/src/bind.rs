@@ -30,6 +30,13 @@ pub struct BoundMapping {
     pub(crate) context: SessionContext,
 }
 
+impl BoundMapping {
+    /// What may be lost, as far as the catalogues tell.
+    pub fn hazards(&self) -> &[Hazard] {
+        &self.hazards
+    }
+}
+
 /// One rule, ready to run.
 pub(crate) struct BoundRule {
     pub(crate) name: String,

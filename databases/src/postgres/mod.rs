@@ -3,6 +3,7 @@
 mod connect;
 pub mod copy;
 mod decode;
+pub mod doctor;
 mod introspect;
 pub mod numeric;
 mod read;

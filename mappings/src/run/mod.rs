@@ -9,6 +9,7 @@ mod keys;
 mod load;
 mod postgres;
 mod prepare;
+mod scan;
 mod snapshot;
 mod state;
 mod target;
@@ -26,10 +27,19 @@ use crate::plan::Plan;
 use crate::rows::{OrEmpty, SourceRows, register};
 
 pub use postgres::PostgresTarget;
+pub use prepare::not_migrated;
+pub use scan::scan;
 pub use snapshot::SnapshotTarget;
-pub use state::{RunState, runs};
+pub use state::{Phase, RunState, rejects_of as rejects, runs};
 pub use target::Target;
 pub use undo::undo;
+
+/// A new run's name: the moment in UTC, to the second, and a few random letters.
+pub fn new_id() -> String {
+    let moment = jiff::Timestamp::now().strftime("%Y%m%d%H%M%S").to_string();
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!("{moment}_{}", random.get(..6).unwrap_or_default())
+}
 
 /// Who watches a run.
 pub trait Progress: Send + Sync {

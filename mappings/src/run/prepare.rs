@@ -101,7 +101,7 @@ async fn refuse_unmigrated(mapping: &BoundMapping, transaction: &Transaction<'_>
 }
 
 /// What is said of a target on which no Django migration ran.
-pub(crate) fn not_migrated() -> Error {
+pub fn not_migrated() -> Error {
     Error::new(ErrorKind::Schema, "the target is not a migrated openIMIS database: no Django migration ran on it")
         .with_help("Run `imis prepare` on an empty database, then `python manage.py migrate`, then try again.")
 }

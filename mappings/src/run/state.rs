@@ -202,3 +202,17 @@ pub(super) async fn rejects(client: &impl GenericClient, run: &str) -> Result<Ve
         })
         .collect())
 }
+
+/// The rows that a run rejected; of the latest run that was not undone, when none is named.
+///
+/// # Errors
+/// When there is no such run, or the server fails.
+pub async fn rejects_of(address: &PostgresAddress, run: Option<&str>) -> Result<Vec<RejectedRow>, Error> {
+    let connection = Pool::new(address.clone()).take().await?;
+    let found = all(&*connection)
+        .await?
+        .into_iter()
+        .find(|state| run.map_or(state.phase != Phase::Undone, |name| name == state.run))
+        .ok_or_else(|| Error::new(imis_databases::ErrorKind::Usage, "there is no such run in this database"))?;
+    rejects(&*connection, &found.run).await
+}

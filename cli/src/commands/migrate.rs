@@ -1,0 +1,158 @@
+//! `imis migrate`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use imis_databases::{Location, PostgresAddress};
+use imis_mappings::account::Account;
+use imis_mappings::plan::Plan;
+use imis_mappings::run::{self, OnReject, Options, Phase, PostgresTarget, Run, RunState, SnapshotTarget, Target};
+
+use crate::args::{self, Migrate};
+use crate::commands::Session;
+use crate::commands::plan::Opened;
+use crate::exit::{DATA, DONE, Failure};
+use crate::show;
+
+pub(crate) async fn migrate(args: Migrate, session: &Session) -> Result<u8, Failure> {
+    if args.undo {
+        return undo(&args, session).await;
+    }
+    let from = session.location(args.from.as_deref().unwrap_or_default())?;
+    let earlier = earlier_run(&args, session).await?;
+    if let Some(state) = &earlier
+        && state.phase >= Phase::Finished
+    {
+        session.say(&format!("Run {} is finished already; there is nothing to resume.", state.run));
+        return Ok(DONE);
+    }
+    let source = session.open(&from).await?;
+    let country = match &earlier {
+        Some(state) => Some(Plan::parse(&state.plan)?.namespace),
+        None => args.country,
+    };
+    let opened = session.ends(source, from.to_string(), &args.to, &args.mapping, country).await?;
+    let plan = match (&earlier, &args.plan) {
+        (Some(state), _) => Plan::parse(&state.plan)?,
+        (None, Some(path)) => read_plan(path)?,
+        (None, None) => opened.plan().await?,
+    };
+    if let Some(changed) = plan.changed(&opened.mapping, &opened.source_catalog, &opened.target_catalog) {
+        return Err(Failure::schema(format!("{changed} changed since the plan was made")).with_help(
+            "Make the plan again with `imis plan`; a run that was begun can only be taken back with --undo.",
+        ));
+    }
+    let options = Options {
+        jobs: args.jobs,
+        on_reject: match args.on_reject {
+            args::OnReject::Stop => OnReject::Stop,
+            args::OnReject::Continue => OnReject::Continue,
+        },
+        max_cell: args.max_cell * 1024 * 1024,
+    };
+    let id = earlier.map_or_else(run::new_id, |state| state.run);
+    let account = carry_out(session, &opened, &plan, options, id, args.allow_connected).await?;
+    conclude(session, &account, &plan, args.report.as_deref())
+}
+
+/// Carries a plan out into the target of its ends.
+pub(crate) async fn carry_out(
+    session: &Session,
+    opened: &Opened,
+    plan: &Plan,
+    options: Options,
+    id: String,
+    allow_connected: bool,
+) -> Result<Account, Failure> {
+    let catalog = Arc::clone(&opened.target_catalog);
+    let target: Arc<dyn Target> = match &opened.target_location {
+        Location::Snapshot(folder) => Arc::new(SnapshotTarget::new(folder.clone(), catalog, id)?),
+        Location::Postgres(address) => {
+            Arc::new(PostgresTarget::new(address, catalog, id).allow_connected(allow_connected))
+        }
+        other => return Err(Failure::usage(format!("{other} cannot be written to"))),
+    };
+    let bars = Arc::new(session.bars());
+    let run = Run {
+        mapping: &opened.bound,
+        plan,
+        source: Arc::clone(&opened.source),
+        source_catalog: Arc::clone(&opened.source_catalog),
+        target,
+        options,
+        progress: Arc::clone(&bars) as Arc<dyn run::Progress>,
+    };
+    let result = run.carry_out().await;
+    bars.clear();
+    Ok(result?)
+}
+
+/// Shows the account, writes the report and finds the exit code.
+pub(crate) fn conclude(
+    session: &Session,
+    account: &Account,
+    plan: &Plan,
+    report: Option<&Path>,
+) -> Result<u8, Failure> {
+    if session.json {
+        show::json(&imis_reports::summary::migrate_summary(account))?;
+    } else {
+        show::print(&imis_reports::terminal::account(account, session.style))?;
+    }
+    if let Some(folder) = report {
+        imis_reports::write_migration(folder, account, Some(plan))
+            .map_err(|e| Failure::failed(format!("the report cannot be written: {e}")))?;
+        session.say(&format!("The report: {}", folder.join("index.html").display()));
+    }
+    if !account.balances() {
+        session.say("The account does not balance: see above. Take the run back with --undo.");
+        return Ok(DATA);
+    }
+    Ok(if account.rejected() > 0 { DATA } else { DONE })
+}
+
+fn read_plan(path: &Path) -> Result<Plan, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::usage(format!("the plan {} cannot be read: {e}", path.display())))?;
+    Ok(Plan::parse(&text)?)
+}
+
+async fn postgres_address(to: &str, session: &Session) -> Result<Option<PostgresAddress>, Failure> {
+    match session.target(to)? {
+        Location::Postgres(address) => Ok(Some(address)),
+        _ => Ok(None),
+    }
+}
+
+/// The run that is to be gone on with; refuses where one is open and nobody said so.
+async fn earlier_run(args: &Migrate, session: &Session) -> Result<Option<RunState>, Failure> {
+    let Some(address) = postgres_address(&args.to, session).await? else {
+        return if args.resume {
+            Err(Failure::usage("only a run into PostgreSQL can be resumed")
+                .with_help("Remove the unfinished folder and start again."))
+        } else {
+            Ok(None)
+        };
+    };
+    let latest = run::runs(&address).await?.into_iter().find(|state| state.phase != Phase::Undone);
+    match latest {
+        Some(state) if args.resume => Ok(Some(state)),
+        Some(state) if state.phase < Phase::Finished => Err(Failure::data(format!(
+            "run {} into this target is not finished (begun {}, {})",
+            state.run,
+            state.started,
+            state.phase.name()
+        ))
+        .with_help("Go on with --resume, or take it back with --undo.")),
+        _ => Ok(None),
+    }
+}
+
+async fn undo(args: &Migrate, session: &Session) -> Result<u8, Failure> {
+    let Some(address) = postgres_address(&args.to, session).await? else {
+        return Err(Failure::usage("only a run into PostgreSQL can be undone").with_help("Remove the folder."));
+    };
+    let run = run::undo(&address, None).await?;
+    session.say(&format!("Run {run} is undone: the target is as it was before, but for schema imis_migration."));
+    Ok(DONE)
+}

@@ -1,0 +1,131 @@
+//! `imis plan`, and what it has in common with `imis migrate`: opening both ends and binding the mapping to them.
+
+use std::sync::Arc;
+
+use imis_databases::snapshot::write_private;
+use imis_databases::{Location, Source};
+use imis_mappings::bind::{BoundMapping, bind};
+use imis_mappings::language::Mapping;
+use imis_mappings::plan;
+use imis_schemas::{Catalog, Engine};
+use uuid::Uuid;
+
+use crate::args::{Plan, Scan};
+use crate::commands::Session;
+use crate::exit::{DATA, DONE, Failure};
+use crate::show;
+
+/// Both ends of a migration, opened and described, with the mapping bound to them.
+pub(crate) struct Opened {
+    pub(crate) mapping: Mapping,
+    pub(crate) bound: BoundMapping,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) source_catalog: Arc<Catalog>,
+    /// The target where it has rows; a snapshot that is to be made has none.
+    pub(crate) target: Option<Arc<dyn Source>>,
+    pub(crate) target_location: Location,
+    pub(crate) target_catalog: Arc<Catalog>,
+    pub(crate) from: String,
+    pub(crate) namespace: Uuid,
+}
+
+impl Session {
+    /// Opens both ends and binds the mapping.
+    pub(crate) async fn ends(
+        &self,
+        source: Arc<dyn Source>,
+        from: String,
+        to: &str,
+        mapping: &str,
+        country: Option<Uuid>,
+    ) -> Result<Opened, Failure> {
+        let mapping = self.mapping(mapping)?;
+        let target_location = self.target(to)?;
+        let source_catalog = source.catalog().await?;
+        let (target, target_catalog) = match &target_location {
+            Location::Snapshot(_) => (None, Arc::new(modular()?)),
+            Location::Catalog(_) | Location::Release(_) => (None, self.catalog(&target_location).await?),
+            _ => {
+                let target = self.open(&target_location).await?;
+                let catalog = target.catalog().await?;
+                (Some(target), catalog)
+            }
+        };
+        if target_catalog.engine != Engine::Postgres {
+            return Err(Failure::usage("the target must be PostgreSQL or a snapshot folder"));
+        }
+        if mapping.migrated && target.is_some() && target_catalog.table("django_migrations").is_none() {
+            return Err(imis_mappings::run::not_migrated().into());
+        }
+        // Made UUIDs belong to a country. Without its UUID the source's name stands for it, so that runs agree.
+        let namespace = country
+            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("imis:{}", from.to_lowercase()).as_bytes()));
+        let bound = bind(&mapping, &source_catalog, &target_catalog, namespace).await?;
+        Ok(Opened { mapping, bound, source, source_catalog, target, target_location, target_catalog, from, namespace })
+    }
+}
+
+/// The shape of a modular snapshot.
+fn modular() -> Result<Catalog, Failure> {
+    imis_schemas::release("modular/1.11").map_err(|e| Failure::failed(e.to_string()))
+}
+
+impl Opened {
+    /// Makes the plan.
+    pub(crate) async fn plan(&self) -> Result<plan::Plan, Failure> {
+        let ends = plan::Ends {
+            source: &self.source,
+            source_catalog: &self.source_catalog,
+            target: self.target.as_ref(),
+            target_catalog: &self.target_catalog,
+            to: self.target_location.to_string(),
+            from: self.from.clone(),
+        };
+        Ok(plan::Plan::make(&self.mapping, &self.bound, &ends, self.namespace).await?)
+    }
+}
+
+pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
+    let from = session.location(&args.ends.from)?;
+    let source = session.open(&from).await?;
+    let opened = session.ends(source, from.to_string(), &args.ends.to, &args.ends.mapping, args.ends.country).await?;
+    let plan = opened.plan().await?;
+    if let Some(path) = &args.output {
+        let text = serde_json::to_string_pretty(&plan).map_err(|e| Failure::failed(e.to_string()))?;
+        write_private(path, text.as_bytes())?;
+    }
+    let scanned = match args.scan {
+        Scan::None => None,
+        scan => {
+            let bars = session.bars();
+            let found =
+                imis_mappings::run::scan(&opened.bound, &plan, &opened.source, scan == Scan::Sample, &bars).await?;
+            bars.clear();
+            Some(found)
+        }
+    };
+    if session.json {
+        show::json(&serde_json::json!({ "plan": plan, "scan": scanned }))?;
+    } else {
+        show::print(&imis_reports::terminal::plan(&plan, session.style))?;
+        if let Some(found) = &scanned {
+            show::print(&imis_reports::terminal::scan(found, session.style))?;
+        }
+        if let Some(path) = &args.output {
+            session.say(&format!("The plan: {}. Carry it out with `imis migrate --plan`.", path.display()));
+        }
+    }
+    let refused =
+        plan.rules.iter().any(|rule| rule.existing > 0 && rule.policy == "refuse" && !rule_is_later(&plan, rule));
+    let rejected = scanned.iter().flatten().any(|(_, counts)| counts.rejected > 0);
+    if refused {
+        session
+            .say("The target has rows where the mapping refuses them (see `existing`); a migration would stop there.");
+    }
+    Ok(if refused || rejected { DATA } else { DONE })
+}
+
+/// Whether an earlier rule to the same table says what becomes of its rows.
+fn rule_is_later(plan: &plan::Plan, rule: &plan::PlannedRule) -> bool {
+    plan.rules.iter().any(|other| other.to == rule.to && other.policy != "refuse")
+}

@@ -1,0 +1,65 @@
+//! `imis runs` and `imis rejects show`.
+
+use imis_databases::{Location, PostgresAddress};
+use imis_mappings::run;
+use imis_reports::terminal;
+
+use crate::args::{RejectsShow, Runs};
+use crate::commands::Session;
+use crate::exit::{DONE, Failure};
+use crate::show;
+
+fn address(text: &str, session: &Session) -> Result<PostgresAddress, Failure> {
+    match session.location(text)? {
+        Location::Postgres(address) => Ok(address),
+        _ => Err(Failure::usage("runs are kept in PostgreSQL targets only")),
+    }
+}
+
+pub(crate) async fn runs(args: Runs, session: &Session) -> Result<u8, Failure> {
+    let runs = run::runs(&address(&args.location, session)?).await?;
+    if session.json {
+        let rows: Vec<_> = runs
+            .iter()
+            .map(|r| serde_json::json!({"run": r.run, "started": r.started, "phase": r.phase.name(), "mapping": r.mapping}))
+            .collect();
+        show::json(&rows)?;
+        return Ok(DONE);
+    }
+    if runs.is_empty() {
+        session.say("No run has been recorded in this database.");
+        return Ok(DONE);
+    }
+    let rows = runs
+        .iter()
+        .map(|r| vec![r.run.clone(), r.started.clone(), r.phase.name().to_owned(), r.mapping.clone()])
+        .collect();
+    show::print(&terminal::table(&["run", "started", "phase", "mapping"], rows, session.style))?;
+    Ok(DONE)
+}
+
+pub(crate) async fn rejects(args: RejectsShow, session: &Session) -> Result<u8, Failure> {
+    let mut rejects = run::rejects(&address(&args.location, session)?, args.run.as_deref()).await?;
+    rejects.retain(|r| args.table.as_ref().is_none_or(|t| imis_schemas::same_name(t, &r.table)));
+    if session.json {
+        show::json(&rejects)?;
+        return Ok(DONE);
+    }
+    let rows: Vec<_> = rejects
+        .iter()
+        .take(args.limit)
+        .map(|r| {
+            let key = r.reject.key.iter().map(|(c, v)| format!("{c} {}", imis_reports::mask::key_value(v)));
+            vec![
+                r.rule.clone(),
+                r.table.clone(),
+                key.collect::<Vec<_>>().join(", "),
+                r.reject.column.clone(),
+                r.reject.reason.clone(),
+            ]
+        })
+        .collect();
+    show::print(&terminal::table(&["rule", "table", "key", "column", "reason"], rows, session.style))?;
+    session.say(&format!("{} rejected rows", rejects.len()));
+    Ok(DONE)
+}
