@@ -4,7 +4,8 @@
 //! shapes; then `manage.py migrate` runs. The tables follow from the known releases: [`Shape::Upstream`] is
 //! `release:modular/baseline-upstream`, [`Shape::Wide`] is derived from it and from `release:legacy/24.04`.
 //!
-//! Upstream's 56 functions are not made: no migration and no module calls them.
+//! Upstream's 56 functions are not made: no migration calls them, and what the modules call by these names they call in
+//! T-SQL, which PostgreSQL refuses with or without them.
 
 mod ddl;
 mod view;
