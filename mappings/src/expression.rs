@@ -120,7 +120,9 @@ impl Expression {
             ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(df_schema.clone())).build());
         let coerced = simplifier.coerce(expr.clone(), &df_schema).map_err(|e| trouble(&e))?;
         refuse_coercion(&expr, &coerced, &df_schema)?;
-        let physical = context.create_physical_expr(expr, &df_schema).map_err(|e| trouble(&e))?;
+        // Some functions (coalesce) exist for the planner only, until they are simplified.
+        let simple = simplifier.simplify(coerced).map_err(|e| trouble(&e))?;
+        let physical = context.create_physical_expr(simple, &df_schema).map_err(|e| trouble(&e))?;
         let physical = physical.transform_up(checked).map_err(|e| trouble(&e))?.data;
         let data_type = physical.data_type(schema).map_err(|e| trouble(&e))?;
         Ok(Expression { physical, data_type })

@@ -87,7 +87,8 @@ impl Fit {
         let fits = match &target.data_type {
             _ if *from == A::Null => true,
             DataType::Boolean | DataType::BitString(1) => *from == A::Boolean,
-            DataType::SmallInt | DataType::Int | DataType::BigInt => whole,
+            // Adding a row number to a bigint gives a decimal without fraction.
+            DataType::SmallInt | DataType::Int | DataType::BigInt => whole || matches!(from, A::Decimal128(_, 0)),
             DataType::Decimal { .. } | DataType::Numeric => {
                 whole || decimal || (text && target.data_type == DataType::Numeric)
             }

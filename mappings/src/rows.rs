@@ -209,8 +209,21 @@ impl PartitionStream for RowsPart {
     }
 }
 
-/// Gives a batch the names of another schema with the same types.
+/// Gives a batch the names of another schema, and its types where the optimiser chose another precision.
 pub(crate) fn rename(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), batch.columns().to_vec(), &options)?)
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(|(array, field)| match array.data_type() == field.data_type() {
+            true => Ok(Arc::clone(array)),
+            false => arrow::compute::cast_with_options(
+                array,
+                field.data_type(),
+                &arrow::compute::CastOptions { safe: false, ..Default::default() },
+            ),
+        })
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
