@@ -1,0 +1,134 @@
+//! A folder, the real binary, and databases to point it at.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use imis_databases::postgres::baseline::Shape;
+use imis_fixtures::backend::{Backend, Birth, shared_folder};
+use imis_fixtures::postgres::Cluster;
+
+/// A folder that goes when the test ends, and the command in it.
+pub(crate) struct Desk {
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+}
+
+/// What the command said.
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        Desk { folder: tempfile::tempdir().unwrap(), environment: Vec::new() }
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Runs `imis` with these arguments. The environment holds nothing of the user's own configuration.
+    pub(crate) fn imis(&self, arguments: &[&str]) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_imis"));
+        command.args(arguments).current_dir(self.folder.path()).env("HOME", self.folder.path());
+        for (name, _) in std::env::vars() {
+            if name.starts_with("IMIS_") || name.starts_with("PG") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.environment.iter().map(|(n, v)| (n, v)));
+        Said::of(command.output().unwrap())
+    }
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        Said {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The command must have succeeded.
+    #[track_caller]
+    pub(crate) fn done(self) -> Self {
+        assert_eq!(self.code, 0, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The command must have failed with this code, saying this, without a word of any of these.
+    #[track_caller]
+    pub(crate) fn failed(self, code: i32, says: &str, never: &[&str]) -> Self {
+        let all = format!("{}{}", self.stdout, self.stderr);
+        assert_eq!(self.code, code, "{all}");
+        assert!(all.contains(says), "`{says}` is missing in:\n{all}");
+        for word in never {
+            assert!(!all.contains(word), "a secret stands in:\n{all}");
+        }
+        self
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}:\n{}\n{}", self.stdout, self.stderr))
+    }
+}
+
+/// The kinds of migrated databases that a migration may meet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Target {
+    Wide,
+    Upstream,
+    Seeded,
+}
+
+impl Target {
+    pub(crate) const ALL: [Target; 3] = [Target::Wide, Target::Upstream, Target::Seeded];
+}
+
+/// A migrated database of this kind, named after the test; `None`, said aloud, when the seed rows are not there.
+pub(crate) async fn migrated(target: Target, name: &str) -> Option<String> {
+    let cluster = Cluster::shared();
+    let (shape, birth) = match target {
+        Target::Wide => (Shape::Wide, Birth::Empty),
+        Target::Upstream => (Shape::Upstream, Birth::Empty),
+        Target::Seeded => (Shape::Upstream, Birth::Seeded(shared_folder()?.join("facts/modular-seed"))),
+    };
+    let template = Backend::shared().await.template(cluster, shape, &birth).await.unwrap();
+    let name = format!("{name}_{target:?}").to_lowercase();
+    cluster.create_database_from(&template, &name).await.unwrap();
+    Some(name)
+}
+
+/// The dump of a database, our own state aside, for comparing.
+pub(crate) fn dump(database: &str, arguments: &[&str]) -> String {
+    let output = Cluster::shared()
+        .command("pg_dump", database)
+        .args(["--exclude-schema=imis_migration"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    // Newer versions of pg_dump put a random word into these two lines.
+    let lines = text.lines().filter(|l| !l.starts_with("\\restrict") && !l.starts_with("\\unrestrict"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// One number out of a database.
+pub(crate) async fn number(database: &str, sql: &str) -> i64 {
+    Cluster::shared().connect(database).await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
+}

@@ -1,0 +1,7 @@
+//! The real command against real servers.
+#![allow(missing_docs)]
+
+mod country;
+mod harness;
+mod manual;
+mod refusals;
