@@ -17,8 +17,10 @@ help:
 	@echo 'make docs    the book, into target/book'
 	@echo 'make setup   what the tests need from the system (Debian, Ubuntu: installs it)'
 
+# The demo never writes over what is there, so its folder goes first; it holds nothing but what the demo made.
 demo: setup-build
-	@cargo run --profile demo -p imis-cli --bin imis -- demo
+	@rm -rf target/imis-demo
+	@cargo run --profile demo -p imis-cli --bin imis -- demo --output target/imis-demo
 
 test: setup
 	@$(TEST) --workspace --all-features
