@@ -1,0 +1,55 @@
+# One command for each chore. `make help` lists them.
+
+.POSIX:
+SHELL = /bin/sh
+
+# How tests are run. `make test TEST='cargo nextest run'` works too where nextest is installed; it starts a cluster a test.
+TEST = cargo test
+DENY = 0.20.2
+
+.PHONY: help demo test lint bench docs setup setup-build setup-lint
+
+help:
+	@echo 'make demo    a generated country goes into the modular schema; needs nothing but Rust'
+	@echo 'make test    every test, those with real servers included'
+	@echo 'make lint    formatting, clippy, licences and advisories, no machine paths'
+	@echo 'make bench   rows per second of each step, with COPY beside it'
+	@echo 'make docs    the book, into target/book'
+	@echo 'make setup   what the tests need from the system (Debian, Ubuntu: installs it)'
+
+# The demo never writes over what is there, so its folder goes first; it holds nothing but what the demo made.
+demo: setup-build
+	@rm -rf target/imis-demo
+	@cargo run --profile demo -p imis-cli --bin imis -- demo --output target/imis-demo
+
+test: setup
+	@$(TEST) --workspace --all-features
+
+lint: setup-build setup-lint
+	@echo 'lint: formatting'
+	@cargo fmt --all --check
+	@echo 'lint: machine paths'
+	@sh .ci/paths
+	@echo 'lint: clippy'
+	@cargo clippy --workspace --all-targets --all-features -- -D warnings
+	@echo 'lint: licences, advisories, sources'
+	@sh .ci/deny $(DENY)
+
+bench: setup
+	@cargo run --release -p imis-fixtures --features servers --bin bench
+
+docs:
+	@if command -v mdbook >/dev/null 2>&1; then mdbook build docs; else \
+	  echo 'The book needs mdBook: cargo install --locked mdbook, then make docs. The chapters are plain Markdown in docs/.' >&2; \
+	  exit 1; fi
+
+# A C compiler and OpenSSL, for whatever is built.
+setup-build:
+	@sh .ci/packages build
+
+# The same and the programs that the tests start: PostgreSQL, an independent SQL Server client, Python for the backend.
+setup:
+	@sh .ci/packages build test
+
+setup-lint:
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
