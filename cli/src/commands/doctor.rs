@@ -8,7 +8,7 @@ use imis_reports::terminal;
 
 use crate::args::Doctor;
 use crate::commands::Session;
-use crate::exit::{DONE, Failure, UNREACHABLE};
+use crate::exit::{DONE, Failure};
 use crate::show;
 
 pub(crate) async fn doctor(args: Doctor, session: &Session) -> Result<u8, Failure> {
@@ -39,7 +39,7 @@ pub(crate) async fn doctor(args: Doctor, session: &Session) -> Result<u8, Failur
             Err(failure) => {
                 // One place that is out of reach must not hide what the others say.
                 failure.report(session.style.color);
-                code = failure.code().max(code).max(if code == DONE { failure.code() } else { UNREACHABLE.min(code) });
+                code = code.max(failure.code());
             }
         }
     }

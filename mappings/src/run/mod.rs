@@ -115,7 +115,7 @@ impl Run<'_> {
         let computed = self.load_queries(&mut counts).await?;
 
         self.progress.phase("keys");
-        let repaired = self.target.hold_keys(self.mapping, &mut counts).await?;
+        let repaired = self.target.hold_keys(self.mapping, &mut counts, self.options.on_reject).await?;
 
         self.progress.phase("finish");
         let notes = self.target.finish(self.mapping).await?;

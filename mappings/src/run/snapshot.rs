@@ -10,8 +10,8 @@ use imis_databases::snapshot::{SnapshotSink, SnapshotSource};
 use imis_databases::{ChunkStream, Consistency, Error, ErrorKind, ReadRequest, Sink, Source};
 use imis_schemas::{Catalog, Engine, Table};
 
-use super::Stage;
 use super::target::{Care, RangeId, RangeWriter, Target, table_account, tables_of};
+use super::{OnReject, Stage};
 use crate::account::{Account, Counts, Reject, RejectedRow, RuleAccount, TableAccount};
 use crate::bind::{BoundMapping, BoundRule, RowWay};
 use crate::map::Mapped;
@@ -175,6 +175,7 @@ impl Target for SnapshotTarget {
         &self,
         mapping: &BoundMapping,
         _: &mut BTreeMap<String, Counts>,
+        _: OnReject,
     ) -> Result<BTreeMap<String, u64>, Error> {
         super::keys::check_by_query(mapping, self.rows_now().await?).await?;
         Ok(BTreeMap::new())
