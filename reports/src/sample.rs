@@ -121,3 +121,26 @@ pub(crate) fn plan() -> Plan {
         seal: String::new(),
     }
 }
+
+/// A run with `many` more rules, tables and reasons than a page can show at once, and rejects with the keys of each.
+pub(crate) fn country(many: u64) -> Account {
+    let mut account = account();
+    let known = ["tblFamilies", "tblPolicy", "tblInsureePolicy", "tblClaimItems", "tblClaimServices", "tblPremium"];
+    for (place, name) in known.iter().enumerate() {
+        let rows = 180_000 + 91_000 * place as u64;
+        account.rules.push(rule(&name.to_lowercase(), name, rows, 0, rows / 9));
+        account.tables.push(table(name, rows - rows / 9));
+    }
+    for place in 0..many {
+        let name = format!("country_table_{place}");
+        account.rules.push(rule(&name, &name, place + 10, 5, 0));
+        account.tables.push(table(&name, place + 5));
+        for id in 1..=5 {
+            let key = ("id", &*id.to_string());
+            account.rejects.push(reject(&name, &name, key, "kind", &format!("it breaks a_constraint_{place}")));
+        }
+        let losses = &mut account.rules[0].counts.losses;
+        losses.insert((format!("Column{place}"), "no-target-column".into()), place + 1);
+    }
+    account
+}
