@@ -212,18 +212,21 @@ fn areas(account: &Account) -> Vec<Area<'_>> {
         if table.balances() && length(&table.table, moved) + table.before + table.after == 0 {
             continue;
         }
-        let mut words = vec![format!("{} moved", thousands(table.loaded))];
-        let others =
-            [(table.computed, "made"), (*rejected, "rejected"), (*left, "left out"), (table.removed, "replaced")];
-        words.extend(
-            others.iter().filter(|(rows, _)| *rows > 0).map(|(rows, what)| format!("{} {what}", thousands(*rows))),
-        );
+        let counts = [
+            (table.loaded, "moved"),
+            (table.computed, "made"),
+            (*rejected, "rejected"),
+            (*left, "left out"),
+            (table.removed, "replaced"),
+        ];
+        let seen = counts.iter().filter(|(rows, _)| *rows > 0);
+        let words: Vec<String> = seen.map(|(rows, what)| format!("{} {what}", thousands(*rows))).collect();
         let (rows, bars) = grouped.entry(words::area(&table.table)).or_default();
         *rows += table.after;
         bars.push(Bar {
             table: &table.table,
             after: thousands(table.after),
-            words: words.join(", "),
+            words: if words.is_empty() { "nothing moved".to_owned() } else { words.join(", ") },
             moved: percent(moved),
             rejected: percent(*rejected),
             left: percent(*left),
@@ -256,6 +259,9 @@ fn changes(account: &Account, plan: Option<&Plan>) -> Vec<Change> {
     for hazard in plan.iter().flat_map(|plan| &plan.hazards) {
         by_name.entry(&hazard.name).or_default().foreseen += 1;
     }
+    if let Some(filtered) = by_name.get_mut("filtered") {
+        filtered.values += account.rules.iter().map(|rule| rule.counts.filtered).sum::<u64>();
+    }
     let mut found: Vec<_> = by_name.into_iter().collect();
     found.sort_by_key(|(_, found)| std::cmp::Reverse(found.values));
     found
@@ -267,7 +273,8 @@ fn changes(account: &Account, plan: Option<&Plan>) -> Vec<Change> {
                 name: name.to_owned(),
                 meaning: words::meaning(name),
                 foreseen: if found.foreseen > 0 { counted(found.foreseen, "place") } else { String::new() },
-                values: thousands(found.values),
+                // What is not counted by value shows as rows: rejected, or left out.
+                values: if found.values > 0 { thousands(found.values) } else { "–".to_owned() },
                 places,
                 more,
             }
