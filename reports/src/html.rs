@@ -78,7 +78,7 @@ fn render(name: &str, context: impl Serialize) -> Result<String, ReportError> {
     pages.set_formatter(|out, _, value| {
         let text = value.to_string();
         // What a macro of ours rendered was escaped there.
-        let text = if value.is_safe() { text.into() } else { escape::html(&text).into_owned() };
+        let text = if value.is_safe() { text } else { escape::html(&text).into_owned() };
         out.write_str(&text).map_err(minijinja::Error::from)
     });
     for (name, source) in TEMPLATES {

@@ -259,8 +259,10 @@ fn changes(account: &Account, plan: Option<&Plan>) -> Vec<Change> {
     for hazard in plan.iter().flat_map(|plan| &plan.hazards) {
         by_name.entry(&hazard.name).or_default().foreseen += 1;
     }
-    if let Some(filtered) = by_name.get_mut("filtered") {
-        filtered.values += account.rules.iter().map(|rule| rule.counts.filtered).sum::<u64>();
+    for rule in account.rules.iter().filter(|rule| rule.counts.filtered > 0) {
+        let found = by_name.entry("filtered").or_default();
+        found.values += rule.counts.filtered;
+        found.places.push((rule.counts.filtered, format!("{}: {}", rule.rule, counted(rule.counts.filtered, "row"))));
     }
     let mut found: Vec<_> = by_name.into_iter().collect();
     found.sort_by_key(|(_, found)| std::cmp::Reverse(found.values));

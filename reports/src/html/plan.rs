@@ -41,6 +41,8 @@ struct Line<'a> {
 /// When the page cannot be rendered.
 pub fn plan_page(plan: &Plan) -> Result<String, ReportError> {
     let rows = plan.rules.iter().map(|rule| rule.rows).sum();
+    // Several rules may feed one table; its rows are there once.
+    let existing: BTreeMap<&str, u64> = plan.rules.iter().map(|rule| (rule.to.as_str(), rule.existing)).collect();
     let mut by_name: BTreeMap<&str, Vec<&Hazard>> = BTreeMap::new();
     for hazard in &plan.hazards {
         by_name.entry(&hazard.name).or_default().push(hazard);
@@ -74,7 +76,7 @@ pub fn plan_page(plan: &Plan) -> Result<String, ReportError> {
             figures: vec![
                 Figure::new(rows, "rows to read from the old system"),
                 Figure::new(plan.rules.len() as u64, "rules"),
-                Figure::new(plan.rules.iter().map(|r| r.existing).sum(), "rows already in the new system"),
+                Figure::new(existing.values().sum(), "rows already in the new system"),
                 Figure::alarming(plan.hazards.len() as u64, "places where something may be lost"),
             ],
             changes,
