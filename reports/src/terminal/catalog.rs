@@ -3,7 +3,7 @@
 use imis_schemas::{Catalog, Engine, Known, Table};
 
 use super::{Cell, Style, facts, table};
-use crate::number::thousands;
+use crate::number::{counted, thousands};
 
 /// What a database has, in numbers; every table of it where the style is verbose.
 pub fn catalog(catalog: &Catalog, style: &Style) -> String {
@@ -13,7 +13,7 @@ pub fn catalog(catalog: &Catalog, style: &Style) -> String {
         match catalog.tables.len() - known.len() {
             0 => number(known.iter().sum()),
             _ if known.is_empty() => "not known".to_owned(),
-            unknown => format!("{} (not known for {unknown} tables)", number(known.iter().sum())),
+            unknown => format!("{} (not known for {})", number(known.iter().sum()), counted(unknown as u64, "table")),
         }
     };
     let engine = match catalog.engine {
