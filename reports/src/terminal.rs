@@ -7,7 +7,7 @@ mod table;
 
 pub use account::account;
 pub use catalog::catalog;
-pub use plan::plan;
+pub use plan::{hazards, plan, scan};
 pub use table::{Cell, table};
 
 use crate::escape;

@@ -32,8 +32,8 @@ pub(crate) async fn doctor(args: Doctor, session: &Session) -> Result<u8, Failur
                     all.push(serde_json::json!({"location": location.to_string(), "facts": facts}));
                 } else {
                     show::print(&format!("{location}"))?;
-                    let rows = rows.into_iter().map(|(k, v)| vec![k, v]).collect();
-                    show::print(&terminal::table(&["what", "is"], rows, session.style))?;
+                    let rows: Vec<_> = rows.into_iter().map(|(k, v)| vec![k.into(), v.into()]).collect();
+                    show::print(&terminal::table(&["what", "is"], &rows, &session.style))?;
                 }
             }
             Err(failure) => {

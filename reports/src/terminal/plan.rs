@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use imis_mappings::account::Counts;
 use imis_mappings::hazard::Hazard;
 use imis_mappings::plan::{Plan, PlannedRule};
 
@@ -57,7 +58,8 @@ fn rules(plan: &Plan, style: &Style) -> String {
     text
 }
 
-fn hazards(hazards: &[Hazard], style: &Style) -> String {
+/// Hazards, grouped by name; every place of them when the style is verbose.
+pub fn hazards(hazards: &[Hazard], style: &Style) -> String {
     if hazards.is_empty() {
         return style.heading("Hazards") + "none\n";
     }
@@ -88,4 +90,28 @@ fn hazards(hazards: &[Hazard], style: &Style) -> String {
         text += "-v shows every place\n";
     }
     text
+}
+
+/// What a rehearsal without writing found, by rule: only rules of which rows are rejected, filtered or changed, unless
+/// the style is verbose.
+pub fn scan(found: &[(String, Counts)], style: &Style) -> String {
+    let told = |counts: &Counts| style.verbose || counts.loaded != counts.read || !counts.losses.is_empty();
+    let mut rows: Vec<Vec<Cell>> = Vec::new();
+    for (rule, counts) in found.iter().filter(|(_, counts)| told(counts)) {
+        let losses = counts.losses.iter().map(|((column, name), n)| format!("{column} {name} {n}"));
+        rows.push(vec![
+            rule.as_str().into(),
+            counts.read.into(),
+            counts.loaded.into(),
+            if counts.rejected > 0 { Cell::Alarm(counts.rejected) } else { Cell::Number(0) },
+            counts.filtered.into(),
+            losses.collect::<Vec<_>>().join(", ").into(),
+        ]);
+    }
+    let read: u64 = found.iter().map(|(_, counts)| counts.read).sum();
+    let mut text = style.heading("Scan");
+    if !rows.is_empty() {
+        text += &table(&["rule", "read", "would load", "reject", "filter", "losses"], &rows, style);
+    }
+    text + &format!("{} read and mapped; keys are held by the run itself\n", counted(read, "row"))
 }
