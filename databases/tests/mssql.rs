@@ -1,4 +1,6 @@
 //! SQL Server as a source, against a server on the loopback.
+// Helpers of tests are no tests for clippy.
+#![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The real command against real servers.
 #![allow(missing_docs)]
+// Helpers of tests are no tests for clippy.
+#![allow(clippy::unwrap_used)]
 
 mod country;
 mod harness;
