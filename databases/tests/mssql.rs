@@ -2,6 +2,9 @@
 // Helpers of tests are no tests for clippy.
 #![allow(clippy::unwrap_used)]
 
+// The functions that prepare a test may fail like the test itself.
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -226,7 +229,7 @@ async fn every_type_comes_exactly() {
     let long = "x".repeat(20_000);
     let long_unicode = "юने😀".repeat(5_000);
     let largest = 10_i128.pow(38) - 1;
-    // 1753-01-01 00:00:00.003, 9999-12-31 23:59:59.997; 0001-01-01, 9999-12-31 23:59:59.999999; in microseconds since 1970.
+    // 1753-01-01 00:00:00.003 and 9999-12-31 23:59:59.997; 0001-01-01 and 9999-12-31 23:59:59.999999.
     let (first, last) = (-6_847_804_799_997_000, 253_402_300_799_997_000);
     let (least, greatest) = (-62_135_596_800_000_000, 253_402_300_799_999_999);
     let columns: Vec<(&str, &str, ArrayRef)> = vec![
@@ -427,6 +430,10 @@ async fn the_door_says_why_it_is_closed() {
         ..address
     };
     let down = MssqlAddress { port: Some(1), ..address(&clear, "") };
+    // Something that takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent_port = silent.local_addr().unwrap().port();
+    let mute = MssqlAddress { port: Some(silent_port), connect_timeout: 1, ..address(&clear, "") };
     let cases = [
         (address(&clear, "encrypt=off"), None),
         (address(&secure, &secure_ca), None),
@@ -441,6 +448,7 @@ async fn the_door_says_why_it_is_closed() {
             Some(("refuses the login sa", "IMIS_MSSQL_PASSWORD")),
         ),
         (with(address(&clear, "encrypt=off"), "Nowhere", PASSWORD), Some(("database Nowhere", "name"))),
+        (mute, Some(("did not answer within 1 s", "timeout="))),
         (down, Some(("nothing listens at 127.0.0.1:1", "TCP"))),
     ];
     for (address, expected) in cases {
@@ -513,4 +521,22 @@ async fn a_line_that_breaks_is_worth_another_try() {
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.to_string().contains("broke off while reading ByNumber"), "{error}");
     assert_eq!(ids(&read(&source, request).await.0).len(), 4_000);
+}
+
+#[tokio::test]
+async fn a_named_instance_is_found_through_the_browser() {
+    let server = SqlServer::start(Options::new(broken().0, PASSWORD)).unwrap();
+    let of = |instance: &str| MssqlAddress {
+        port: None,
+        instance: Some(instance.into()),
+        connect_timeout: 5,
+        ..address(&server, "encrypt=off")
+    };
+    // Clients ask on a port that cannot be chosen.
+    let Ok(_browser) = server.browse(1434, "SQLEXPRESS") else { return eprintln!("NOT RUN: UDP port 1434 is taken") };
+    let source = MssqlSource::connect(&of("SQLEXPRESS")).await.unwrap();
+    assert_eq!(source.describe(), "SQL Server 127.0.0.1\\SQLEXPRESS, database IMIS");
+    let error = MssqlSource::connect(&of("OTHER")).await.unwrap_err();
+    assert!(error.to_string().contains("where the instance OTHER listens"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
 }
