@@ -7,3 +7,4 @@ mod country;
 mod harness;
 mod manual;
 mod refusals;
+mod types;
