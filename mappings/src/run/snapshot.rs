@@ -66,6 +66,17 @@ impl SnapshotTarget {
     }
 }
 
+impl Drop for SnapshotTarget {
+    /// A run that broke off leaves nothing behind: what it wrote is not a snapshot and could not be gone on with.
+    fn drop(&mut self) {
+        for name in ["parts", "whole"] {
+            let _ = std::fs::remove_dir_all(self.folder.join(name));
+        }
+        // Fails, as it should, when the folder holds the finished snapshot.
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
