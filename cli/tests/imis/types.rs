@@ -130,8 +130,9 @@ async fn every_type_arrives_to_the_last_digit() {
             let default = (*column == "Odd Name").then_some("x");
             assert_eq!(second.as_deref(), default, "{name} {column}: NULL stays NULL");
         }
+        // REPLICATE of a varchar that is not varchar(max) ends at 8,000 bytes.
         let long = r#"SELECT "vcm" = repeat('x', 20000) AND "nvm" = repeat('ю', 10000)
-            AND "vbm" = convert_to(repeat('a', 30000), 'UTF8') AND length("rv") = 8 AND "Comp" = 2 * "i" FROM "Zoo" ORDER BY "Id" LIMIT 1"#;
+            AND "vbm" = convert_to(repeat('a', 8000), 'UTF8') AND length("rv") = 8 AND "Comp" = 2 * "i" FROM "Zoo" ORDER BY "Id" LIMIT 1"#;
         assert!(client.query_one(long, &[]).await.unwrap().get::<_, bool>(0), "{name}");
         let all =
             client.query_one(r#"SELECT md5(string_agg(z::text, '|' ORDER BY "Id")) FROM "Zoo" z"#, &[]).await.unwrap();
