@@ -187,10 +187,12 @@ async fn texts_that_are_none_other_alphabets_and_a_huge_cell() {
 
     // A row that cannot be read stops the run, unless it is told to go on; then it is kept aside with key and reason.
     desk.imis(&migrate).failed(3, "Id 2", &[PASSWORD]);
-    desk.imis(&["migrate", "--undo", "--to", &to]).done();
+    desk.imis(&migrate).failed(3, "--resume", &[PASSWORD]);
     let mut on = migrate.to_vec();
     on.extend(["--on-reject", "continue", "--json"]);
-    let said = desk.imis(&on).failed(3, "\"rejected\": 1", &[PASSWORD]);
+    let mut resumed = on.clone();
+    resumed.push("--resume");
+    let said = desk.imis(&resumed).failed(3, "\"rejected\": 1", &[PASSWORD]);
     assert_eq!(said.json()["balances"], true);
     let rejects = desk.imis(&["rejects", "show", &to, "--json"]).done().json();
     assert_eq!((&rejects[0]["column"], &rejects[0]["key"][0][1]), (&"Name".into(), &"2".into()), "{rejects}");
