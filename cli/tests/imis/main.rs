@@ -4,4 +4,6 @@
 mod country;
 mod harness;
 mod manual;
+mod official;
+mod oracle;
 mod refusals;
