@@ -1,5 +1,7 @@
 //! The real command against real servers.
 #![allow(missing_docs)]
+// Helpers of tests are no tests for clippy.
+#![allow(clippy::unwrap_used)]
 
 mod country;
 mod harness;
@@ -7,3 +9,4 @@ mod manual;
 mod official;
 mod oracle;
 mod refusals;
+mod types;
