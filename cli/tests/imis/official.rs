@@ -81,7 +81,8 @@ struct Migrated {
 
 /// The demo in a target of this kind, migrated once for all tests; `None`, said aloud, when the facts are not there.
 async fn official(target: Target) -> Option<&'static Migrated> {
-    static DONE: [OnceCell<Option<Migrated>>; 3] = [OnceCell::const_new(), OnceCell::const_new(), OnceCell::const_new()];
+    static DONE: [OnceCell<Option<Migrated>>; 3] =
+        [OnceCell::const_new(), OnceCell::const_new(), OnceCell::const_new()];
     let at = Target::ALL.iter().position(|one| *one == target).unwrap();
     DONE[at].get_or_init(|| migrate(target)).await.as_ref()
 }
@@ -136,6 +137,13 @@ const INTROSPECTED: &[(&str, usize, &str)] = &[
     ),
 ];
 
+/// What the catalogue of the server says otherwise than the facts.
+const UNLIKE_THE_FACTS: &[&str] = &[
+    // The script names no column of tblFamilies; the server knows that its primary key is meant.
+    r#"("tblFamilySMS", "FamilyID", "tblFamilies", "familyid", true, true)"#,
+    r#"("tblFamilySMS", "FamilyID", "tblFamilies", "none", true, true)"#,
+];
+
 /// Counts the places in which two JSON documents differ, by path.
 fn places(path: &str, one: &Value, other: &Value, found: &mut BTreeMap<String, usize>) {
     let mut note = |path: &str, what: &str| *found.entry(format!("{path}: {what}")).or_default() += 1;
@@ -169,9 +177,12 @@ fn introspecting_the_demo_gives_its_release() {
     let expected: BTreeMap<String, usize> = INTROSPECTED.iter().map(|(p, n, _)| ((*p).to_owned(), *n)).collect();
     assert_eq!(found, expected);
 
-    // The same against the facts, which are older than our releases and have a shape of their own.
-    let facts: Value = serde_json::from_str(&std::fs::read_to_string(demo.facts.join("legacy-24.04.json")).unwrap()).unwrap();
-    assert_eq!(described(&Catalog::parse(&said.stdout).unwrap()), told(&facts));
+    // The same against the facts, from which our release was made and which have a shape of their own.
+    let facts = std::fs::read_to_string(demo.facts.join("legacy-24.04.json")).unwrap();
+    let (ours, facts) =
+        (described(&Catalog::parse(&said.stdout).unwrap()), told(&serde_json::from_str(&facts).unwrap()));
+    let found: Vec<&str> = ours.symmetric_difference(&facts).map(String::as_str).collect();
+    assert_eq!(found, UNLIKE_THE_FACTS);
 }
 
 /// A catalogue as lines, in no order of its own. Names of keys aside, and the case of a column that a key refers to.
@@ -277,7 +288,8 @@ fn wanted(row: &oracle::Row, types: &[&str]) -> String {
         Some(value) if *ty == "uniqueidentifier" => value.to_uppercase(),
         Some(value) => value.clone(),
     };
-    let again = |(value, _): (&Option<String>, &&str)| value.as_ref().map_or("NULL".to_owned(), |v| v.replace('T', " "));
+    let again =
+        |(value, _): (&Option<String>, &&str)| value.as_ref().map_or("NULL".to_owned(), |v| v.replace('T', " "));
     let all = row.iter().zip(types);
     let fields = all.clone().map(seen).chain(all.filter(|(_, ty)| ty.contains("datetime")).map(again));
     fields.collect::<Vec<_>>().join("\u{1f}")
@@ -313,8 +325,9 @@ const OUT_OF_THE_ORDINARY: &[(&str, &str, u64)] = &[
     ("configuration-of-policies", "computed", 1),
 ];
 
-/// What more is made on a database that was born with rows, of the planted ones.
-const OF_THE_TARGET: &[(&str, &str, u64)] = &[];
+/// What more is made on a database that was born with rows: the planted role and rights are kept.
+const OF_THE_TARGET: &[(&str, &str, u64)] =
+    &[("roles-of-the-target", "computed", 1), ("rights-of-the-target", "computed", 2)];
 
 #[tokio::test]
 async fn every_row_is_accounted_for() {
@@ -333,7 +346,11 @@ async fn every_row_is_accounted_for() {
             assert_eq!(of("read"), of("loaded") + of("rejected") + of("filtered") + of("kept"), "{target:?}: {rule}");
             if let Some(from) = rule["from"].as_str() {
                 sources.insert(from.to_owned());
-                assert_eq!((of("read"), rule["counted"].as_u64()), (counts[from], Some(counts[from])), "{target:?}: {rule}");
+                assert_eq!(
+                    (of("read"), rule["counted"].as_u64()),
+                    (counts[from], Some(counts[from])),
+                    "{target:?}: {rule}"
+                );
             }
             for key in ["rejected", "filtered", "kept", "repaired", "computed"] {
                 if of(key) > 0 {
@@ -369,7 +386,10 @@ async fn rows_with_which_a_database_was_born_become_what_the_pack_says() {
         rows.values(column).into_iter().map(str::to_lowercase).collect()
     };
     // No location and no user that the source does not have; the administrator's is the source's own.
-    assert_eq!(texts(r#"SELECT lower("LocationUUID"::text) FROM "tblLocations""#).await, lower(&demo.table("tblLocations"), "LocationUUID"));
+    assert_eq!(
+        texts(r#"SELECT lower("LocationUUID"::text) FROM "tblLocations""#).await,
+        lower(&demo.table("tblLocations"), "LocationUUID")
+    );
     assert_eq!(texts(r#"SELECT "UUID"::text FROM "tblUsers""#).await, lower(&demo.table("tblUsers"), "UserUUID"));
     // What only the backend knows stays: a right on a role that both have, and a role with its right.
     let rights = r#"SELECT r."RoleName" || ' ' || r."IsSystem" || ' ' || g."RightID" FROM "tblRoleRight" g JOIN "tblRole" r USING ("RoleID")
@@ -378,7 +398,8 @@ async fn rows_with_which_a_database_was_born_become_what_the_pack_says() {
     assert_eq!(texts(rights).await, BTreeSet::from(kept));
     assert_eq!(number(&done.database, r#"SELECT count(*) FROM "tblRole" WHERE "IsSystem" = 64"#).await, 1);
     // Lookups are merged: the source's text wins, and what only the target has stays.
-    let mut professions = demo.table("tblProfessions").values("Profession").into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
+    let mut professions =
+        demo.table("tblProfessions").values("Profession").into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
     professions.insert("Only in the target".to_owned());
     assert_eq!(texts(r#"SELECT "Profession" FROM "tblProfessions""#).await, professions);
 
@@ -403,7 +424,8 @@ async fn the_backend_works_on(target: Target) {
     let agreed: Value = serde_json::from_str(agreed.lines().last().unwrap()).unwrap();
     assert_eq!(agreed["differences"], 0, "{target:?}");
     let compared = agreed["compared"].as_object().unwrap();
-    let all: Vec<_> = compared.iter().filter(|(_, rows)| rows.as_u64() > Some(0)).map(|(name, _)| name.as_str()).collect();
+    let all: Vec<_> =
+        compared.iter().filter(|(_, rows)| rows.as_u64() > Some(0)).map(|(name, _)| name.as_str()).collect();
     for name in ["families", "claims", "policies", "healthFacilities", "users", "roles"] {
         assert!(all.contains(&name), "{name} was not compared: {agreed}");
     }
@@ -429,16 +451,22 @@ type Line = (&'static str, &'static str, &'static str, [usize; 2], fn(&Differenc
 const LINES: &[Line] = &[
     ("A1", "core_User", "+", [1, 1], |d| d.ours("username") == "Admin_Fr"),
     ("A2", "core_User", "id", [30, 30], |d| d.ours("id").get(14..15) == Some("5")),
-    ("A3", "core_User", "version", [1, 1], |d| (d.ours("username"), d.ours("version"), d.theirs("version")) == ("Admin", "1", "2")),
+    ("A3", "core_User", "version", [1, 1], |d| {
+        (d.ours("username"), d.ours("version"), d.theirs("version")) == ("Admin", "1", "2")
+    }),
     ("A4", "core_historicaluser", "-", [1, 1], |d| d.theirs("username") == "Admin"),
     ("B1", "tblPolicy", "creationDate", [79, 79], |d| d.ours("creationDate") == d.ours("EnrollDate")),
     ("C1", "tblRoleRight", "-", [1, 1], |d| (d.theirs("RoleID"), d.theirs("RightID")) == ("1", "131201")),
     ("C2", "tblRoleRight", "RoleRightID", [2, 2], is_given),
-    ("C3", "tblRoleRight", "ValidityFrom", [2, 2], |d| is_given(d) && d.ours("ValidityFrom") < d.theirs("ValidityFrom")),
+    ("C3", "tblRoleRight", "ValidityFrom", [2, 2], |d| {
+        is_given(d) && d.ours("ValidityFrom") < d.theirs("ValidityFrom")
+    }),
     ("F1", "tblClaim", "DateFrom", [25, 25], |d| at_midnight(d.ours("DateFrom"), d.theirs("DateFrom"))),
     ("F1", "tblClaim", "DateTo", [25, 25], |d| at_midnight(d.ours("DateTo"), d.theirs("DateTo"))),
-    ("F2", "tblPremium", "CreatedDate", [0, 66], |d| d.theirs("CreatedDate").split_once(' ').is_some_and(|(day, _)| day == d.ours("CreatedDate"))),
-    ("F3", "tblPolicy", "RenewalOrder", [0, 0], |_| true),
+    ("F2", "tblPremium", "CreatedDate", [0, 66], |d| {
+        d.theirs("CreatedDate").split_once(' ').is_some_and(|(day, _)| day == d.ours("CreatedDate"))
+    }),
+    ("F3", "tblPolicy", "RenewalOrder", [0, 79], |d| d.theirs("RenewalOrder") == "NULL"),
     ("F3", "tblPolicy", "SelfRenewed", [0, 79], |d| d.theirs("SelfRenewed") == "f"),
 ];
 
@@ -468,19 +496,25 @@ async fn cell_by_cell_it_is_what_upstream_makes_of_it_but_for_the_list() {
             }
         }
         let expected = LINES.iter().filter(|line| line.3[shape] > 0);
-        let expected: BTreeMap<_, _> = expected.map(|(_, table, what, rows, _)| ((*table, *what), rows[shape])).collect();
+        let expected: BTreeMap<_, _> =
+            expected.map(|(_, table, what, rows, _)| ((*table, *what), rows[shape])).collect();
         assert_eq!(found, expected, "{target:?}");
         assert_eq!(tables.len(), 68);
 
         // E1: of the tables beside these, only the configuration has other rows than the migrations left there.
         let others = client
-            .query("SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace", &[])
+            .query(
+                "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+                &[],
+            )
             .await
             .unwrap();
         let born = migrated(target, "official_born").await.unwrap();
         let born = Cluster::shared().connect(&born).await.unwrap();
         for table in others.iter().map(|row| row.get::<_, String>(0)).filter(|table| !tables.contains(table)) {
-            let sql = format!("SELECT count(*), coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM \"{table}\" t");
+            let sql = format!(
+                "SELECT count(*), coalesce(md5(string_agg(t::text, '|' ORDER BY t::text)), '') FROM \"{table}\" t"
+            );
             let (now, then) = (client.query_one(&sql, &[]).await.unwrap(), born.query_one(&sql, &[]).await.unwrap());
             let more = if table == "core_ModuleConfiguration" { 1 } else { 0 };
             assert_eq!(now.get::<_, i64>(0), then.get::<_, i64>(0) + more, "{target:?}: {table}");
@@ -515,7 +549,8 @@ async fn a_snapshot_of_the_demo_gives_the_same_rows() {
         dump(database, &["--data-only"]).lines().map(numbered).collect()
     };
     let (direct, kept) = (rows(&done.database), rows(&database));
-    let odd: Vec<_> = direct.symmetric_difference(&kept).map(|line| line.chars().take(60).collect::<String>()).collect();
+    let odd: Vec<_> =
+        direct.symmetric_difference(&kept).map(|line| line.chars().take(60).collect::<String>()).collect();
     assert!(odd.is_empty(), "{odd:#?}");
     assert!(direct.len() > 5_900, "{}", direct.len());
 }

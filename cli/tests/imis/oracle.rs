@@ -104,7 +104,8 @@ async fn table(client: &Client, table: &str) -> (Rows, Vec<String>, BTreeSet<Str
     let names = |rows: Vec<tokio_postgres::Row>| rows.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>();
     let key = "SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey) \
                WHERE indisprimary AND indrelid = $1::text::regclass";
-    let numeric = "SELECT attname::text FROM pg_attribute WHERE attrelid = $1::text::regclass AND atttypid = 'numeric'::regtype";
+    let numeric =
+        "SELECT attname::text FROM pg_attribute WHERE attrelid = $1::text::regclass AND atttypid = 'numeric'::regtype";
     let quoted = Engine::Postgres.quote(table);
     let key = names(client.query(key, &[&quoted]).await.unwrap());
     let numeric = names(client.query(numeric, &[&quoted]).await.unwrap());
