@@ -6,5 +6,7 @@
 mod country;
 mod harness;
 mod manual;
+mod official;
+mod oracle;
 mod refusals;
 mod types;
