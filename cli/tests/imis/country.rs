@@ -3,7 +3,10 @@
 use imis_fixtures::backend::Backend;
 use imis_fixtures::postgres::Cluster;
 
-use crate::harness::{Desk, Target, dump, migrated, number};
+use crate::harness::{Desk, Target, assert_same, dump, migrated, number};
+
+/// All rows but those of the framework: the backend makes a group when it starts for the first time.
+const DATA: &[&str] = &["--data-only", "--exclude-table=auth_*"];
 
 #[test]
 fn the_demo_needs_nothing_installed() {
@@ -26,11 +29,11 @@ async fn the_country_works_in_every_kind_of_target_and_can_be_taken_back() {
     for target in Target::ALL {
         let Some(name) = migrated(target, "country").await else { continue };
         let url = Cluster::shared().url(&name);
-        let (schema, rows) = (dump(&name, &["--schema-only"]), dump(&name, &["--data-only"]));
+        let (schema, rows) = (dump(&name, &["--schema-only"]), dump(&name, DATA));
         let folder = format!("demo-{target:?}");
         let said = desk.imis(&["demo", "--families", "40", "--to", &url, "--output", &folder, "--json"]).done();
         assert_eq!(said.json()["balances"], true);
-        assert_eq!(dump(&name, &["--schema-only"]), schema, "{target:?}: the schema is what it was");
+        assert_same(&dump(&name, &["--schema-only"]), &schema, &format!("{target:?}: the schema is what it was"));
 
         let smoke = Backend::shared().await.run("smoke.py", &url, &[]).await.unwrap();
         assert!(smoke.success, "{target:?}: {}\n{}", smoke.stdout, smoke.stderr);
@@ -51,7 +54,7 @@ async fn the_country_works_in_every_kind_of_target_and_can_be_taken_back() {
         desk.imis(&["migrate", "--from", &legacy, "--to", &url]).failed(3, "not empty", &[]);
 
         desk.imis(&["migrate", "--undo", "--to", &url]).done();
-        assert_eq!(dump(&name, &["--schema-only"]), schema, "{target:?}: the schema after undo");
-        assert_eq!(dump(&name, &["--data-only"]), rows, "{target:?}: the rows after undo");
+        assert_same(&dump(&name, &["--schema-only"]), &schema, &format!("{target:?}: the schema after undo"));
+        assert_same(&dump(&name, DATA), &rows, &format!("{target:?}: the rows after undo"));
     }
 }

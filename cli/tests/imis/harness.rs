@@ -135,3 +135,10 @@ pub(crate) async fn number(database: &str, sql: &str) -> i64 {
     client.batch_execute("SET application_name = 'imis'").await.unwrap();
     client.query_one(sql, &[]).await.unwrap().get(0)
 }
+
+/// Two dumps must be equal; only the first line that differs is shown.
+#[track_caller]
+pub(crate) fn assert_same(found: &str, expected: &str, what: &str) {
+    let differs = found.lines().zip(expected.lines()).find(|(a, b)| a != b);
+    assert!(found == expected, "{what}: {differs:?}, {} and {} lines", found.lines().count(), expected.lines().count());
+}
