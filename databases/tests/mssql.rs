@@ -1,6 +1,4 @@
 //! SQL Server as a source, against a server on the loopback.
-// Helpers of tests are no tests for clippy.
-#![allow(clippy::unwrap_used)]
 // The functions that prepare a test may fail like the test itself.
 #![allow(clippy::unwrap_used)]
 

@@ -1,7 +1,7 @@
 //! The real command against real servers.
 #![allow(missing_docs)]
 // Helpers of tests are no tests for clippy.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
 
 mod country;
 mod harness;
