@@ -128,7 +128,13 @@ pub(crate) fn dump(database: &str, arguments: &[&str]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// One number out of a database.
+/// One number out of a database. The connection is closed when this returns: a migration refuses a target with others in it.
 pub(crate) async fn number(database: &str, sql: &str) -> i64 {
-    Cluster::shared().connect(database).await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
+    let url = Cluster::shared().url(database);
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let number = client.query_one(sql, &[]).await.unwrap().get(0);
+    drop(client);
+    connection.await.unwrap().unwrap();
+    number
 }
