@@ -128,7 +128,7 @@ pub(crate) fn dump(database: &str, arguments: &[&str]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// One number out of a database.
+/// One number out of a database. The connection is closed when this returns: a migration refuses a target with others in it.
 pub(crate) async fn number(database: &str, sql: &str) -> i64 {
     let client = Cluster::shared().connect(database).await.unwrap();
     // A session that is still closing must not look like somebody at work to the next run.

@@ -1,7 +1,7 @@
 //! Connections to PostgreSQL: TLS as libpq understands it, errors told so that one can act on them, a small pool.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
@@ -18,6 +18,12 @@ use crate::location::PostgresAddress;
 /// # Errors
 /// When the server cannot be reached, refuses the login or the encryption, or has no such database.
 pub async fn connect(address: &PostgresAddress) -> Result<Client, Error> {
+    connect_with(address, &OnceLock::new()).await
+}
+
+/// Opens one connection with the TLS settings of an earlier one: reading the system's certificates takes longer than
+/// connecting.
+async fn connect_with(address: &PostgresAddress, known: &OnceLock<MakeTlsConnector>) -> Result<Client, Error> {
     let mut config = Config::new();
     config
         .host(&address.host)
@@ -44,7 +50,14 @@ pub async fn connect(address: &PostgresAddress) -> Result<Client, Error> {
         tokio::spawn(connection);
         Ok(client)
     } else {
-        let (client, connection) = config.connect(tls(address)?).await.map_err(trouble)?;
+        let tls = match known.get() {
+            Some(tls) => tls.clone(),
+            None => {
+                let made = tls(address)?;
+                known.get_or_init(|| made).clone()
+            }
+        };
+        let (client, connection) = config.connect(tls).await.map_err(trouble)?;
         tokio::spawn(connection);
         Ok(client)
     }
@@ -181,12 +194,13 @@ pub fn describe_error(error: tokio_postgres::Error, doing: &str) -> Error {
 pub struct Pool {
     address: Arc<PostgresAddress>,
     idle: Arc<Mutex<Vec<Client>>>,
+    tls: Arc<OnceLock<MakeTlsConnector>>,
 }
 
 impl Pool {
     /// A pool without connections yet.
     pub fn new(address: PostgresAddress) -> Self {
-        Pool { address: Arc::new(address), idle: Arc::default() }
+        Pool { address: Arc::new(address), idle: Arc::default(), tls: Arc::default() }
     }
 
     /// Host, port and database, for messages.
@@ -210,7 +224,7 @@ impl Pool {
                 Some(client) if client.is_closed() => {}
                 Some(client) => return Ok(Connection { client: Some(client), pool: Some(self.clone()) }),
                 None => {
-                    let client = connect(&self.address).await?;
+                    let client = connect_with(&self.address, &self.tls).await?;
                     return Ok(Connection { client: Some(client), pool: Some(self.clone()) });
                 }
             }

@@ -42,6 +42,11 @@ impl PostgresSource {
         Ok(PostgresSource { pool, catalog: OnceCell::new() })
     }
 
+    /// The database of a pool, whose connections it takes and gives back.
+    pub fn of(pool: Pool) -> Self {
+        PostgresSource { pool, catalog: OnceCell::new() }
+    }
+
     /// Forgets the catalogue, so that the next look sees what has changed.
     pub fn forget_catalog(&mut self) {
         self.catalog = OnceCell::new();

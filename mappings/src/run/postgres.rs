@@ -78,8 +78,8 @@ impl PostgresTarget {
         Ok(())
     }
 
-    async fn source(&self) -> Result<Arc<dyn Source>, Error> {
-        Ok(Arc::new(PostgresSource::connect(self.pool.address()).await?))
+    fn source(&self) -> Arc<dyn Source> {
+        Arc::new(PostgresSource::of(self.pool.clone()))
     }
 }
 
@@ -320,14 +320,14 @@ impl Target for PostgresTarget {
             .await
             .map_err(|e| describe_error(e, "looking for kept rows"))?;
         Ok(Arc::new(RowsBefore {
-            source: self.source().await?,
+            source: self.source(),
             catalog: Arc::clone(&self.catalog),
             images: rows.iter().map(|r| (r.get(0), r.get(1))).collect(),
         }))
     }
 
     async fn rows_now(&self) -> Result<Arc<dyn Rows>, Error> {
-        Ok(Arc::new(SourceRows { source: self.source().await?, catalog: Arc::clone(&self.catalog) }))
+        Ok(Arc::new(SourceRows { source: self.source(), catalog: Arc::clone(&self.catalog) }))
     }
 
     async fn hold_keys(
