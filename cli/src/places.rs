@@ -14,11 +14,22 @@ use crate::exit::Failure;
 impl Session {
     /// The location that a text names, with its password, if one can be found or asked for.
     pub(crate) fn location(&self, text: &str) -> Result<Location, Failure> {
-        let (text, password) = match self.config.named(text)? {
-            Some((location, password)) => (location, password),
-            None => (text.to_owned(), None),
+        let (text, password, typed) = match self.config.named(text)? {
+            Some((location, password)) => (location, password, false),
+            None => (text.to_owned(), None, true),
         };
         let mut location: Location = text.parse()?;
+        let has_password = match &location {
+            Location::Mssql(address) => address.password.is_some(),
+            Location::Postgres(address) => address.password.is_some(),
+            _ => false,
+        };
+        if typed && has_password {
+            self.warn(&format!(
+                "{location}: the password stands in the command line, where others on this machine can read it; set \
+                 IMIS_MSSQL_PASSWORD or IMIS_POSTGRES_PASSWORD, or use ~/.pgpass or imis.yaml instead."
+            ));
+        }
         if let Some(password) = password {
             set_password(&mut location, password);
         }
