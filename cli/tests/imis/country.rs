@@ -35,7 +35,10 @@ async fn the_country_works_in_every_kind_of_target_and_can_be_taken_back() {
         assert_eq!(said.json()["balances"], true);
         assert_same(&dump(&name, &["--schema-only"]), &schema, &format!("{target:?}: the schema is what it was"));
 
-        let smoke = Backend::shared().await.run("smoke.py", &url, &[]).await.unwrap();
+        // A login writes into Django's own tables, so the backend gets a copy: what is undone below is our work alone.
+        let copy = format!("{name}_copy");
+        Cluster::shared().create_database_from(&name, &copy).await.unwrap();
+        let smoke = Backend::shared().await.run("smoke.py", &Cluster::shared().url(&copy), &[]).await.unwrap();
         assert!(smoke.success, "{target:?}: {}\n{}", smoke.stdout, smoke.stderr);
         assert_eq!(
             number(&name, r#"SELECT count(*) FROM "tblRole" WHERE "IsSystem" = 64 AND "ValidityTo" IS NULL"#).await,

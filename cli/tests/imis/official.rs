@@ -243,7 +243,7 @@ fn tsql(server: &SqlServer, sql: &str) -> String {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("FreeTDS is not installed (Debian: freetds-bin)");
+        .unwrap_or_else(|e| panic!("FreeTDS is not installed (Debian: freetds-bin): {e}"));
     child.stdin.take().unwrap().write_all(format!("{sql}\ngo\nexit\n").as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

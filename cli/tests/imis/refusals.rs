@@ -83,11 +83,12 @@ fn sql_server_that_refuses() {
 #[test]
 fn sql_server_and_encryption_that_do_not_agree() {
     let desk = Desk::new().with("IMIS_MSSQL_PASSWORD", SECRET);
-    let cases: [(&dyn Fn(&mut Options), &str, &str, &str); 4] = [
-        (&|_| {}, "", "offers no encryption", "encrypt=off"),
-        (&|o| o.tls = Tls::LoginOnly, "", "is not trusted", "ca=FILE"),
-        (&|o| (o.tls, o.tls_limit) = (Tls::LoginOnly, TlsLimit::Tls10), "?trust=any", "no TLS protocol", "tls=old"),
-        (&|o| o.tls = Tls::Required, "?encrypt=off", "insists on encryption", "Leave encrypt=off out"),
+    type Case = (fn(&mut Options), &'static str, &'static str, &'static str);
+    let cases: [Case; 4] = [
+        (|_| {}, "", "offers no encryption", "encrypt=off"),
+        (|o| o.tls = Tls::LoginOnly, "", "is not trusted", "ca=FILE"),
+        (|o| (o.tls, o.tls_limit) = (Tls::LoginOnly, TlsLimit::Tls10), "?trust=any", "no TLS protocol", "tls=old"),
+        (|o| o.tls = Tls::Required, "?encrypt=off", "insists on encryption", "Leave encrypt=off out"),
     ];
     for (change, options, says, helps) in cases {
         let server = sql_server(change);
