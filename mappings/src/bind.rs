@@ -48,6 +48,8 @@ pub(crate) struct BoundRule {
     pub(crate) keys: Vec<BoundKey>,
     /// Columns that must be unique together, whether or not the target holds them so.
     pub(crate) uniques: Vec<Vec<String>>,
+    /// What the reader of the report must know when the rule brought a row.
+    pub(crate) note: Option<String>,
 }
 
 /// How a rule makes its rows.
@@ -219,6 +221,7 @@ impl Binder<'_> {
                 existing: rule.existing.clone(),
                 keys,
                 uniques,
+                note: rule.note.clone(),
             });
         }
     }

@@ -85,6 +85,8 @@ pub struct Rule {
     pub keys: Vec<(Located<String>, KeyRule)>,
     /// Columns that must be unique together.
     pub uniques: Vec<Vec<String>>,
+    /// What the reader of the report must know when the rule brought a row.
+    pub note: Option<String>,
 }
 
 /// Where the rows of a rule come from.

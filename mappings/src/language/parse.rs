@@ -261,6 +261,7 @@ struct RuleText {
     keys: Ordered<KeyText>,
     #[serde(default)]
     uniques: Vec<Vec<String>>,
+    note: Option<String>,
     #[expect(dead_code, reason = "for the reader of the file")]
     why: Option<String>,
 }
@@ -499,6 +500,7 @@ fn amend(file: &Arc<SourceFile>, own: &mut Rule, text: RuleText) -> Result<(), M
     own.leave_if_absent.extend(said.leave_if_absent);
     own.uniques.extend(said.uniques);
     own.filter = said.filter.or_else(|| own.filter.take());
+    own.note = said.note.or_else(|| own.note.take());
     if policy {
         own.existing = said.existing;
     }
@@ -631,6 +633,7 @@ fn parts(
         existing: existing(file, text.existing)?,
         keys,
         uniques: text.uniques,
+        note: text.note,
     })
 }
 

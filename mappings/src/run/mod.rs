@@ -163,7 +163,7 @@ impl Run<'_> {
         counts: BTreeMap<String, Counts>,
         computed: BTreeMap<String, u64>,
         repaired: &BTreeMap<String, u64>,
-        notes: Vec<String>,
+        mut notes: Vec<String>,
     ) -> Result<Account, Error> {
         let mut rules = Vec::new();
         for (rule, planned) in self.mapping.rules.iter().zip(&self.plan.rules) {
@@ -181,6 +181,15 @@ impl Run<'_> {
                 computed: computed.get(&rule.name).copied().unwrap_or_default(),
             });
         }
+        let brought = |account: &RuleAccount| account.counts.loaded + account.computed > 0;
+        notes.extend(
+            self.mapping
+                .rules
+                .iter()
+                .zip(&rules)
+                .filter(|(_, account)| brought(account))
+                .filter_map(|(r, _)| r.note.clone()),
+        );
         let tables = self.target.tables(self.mapping, &rules).await?;
         let account = Account {
             imis: FORMAT,

@@ -45,11 +45,24 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
         .await
         .map_err(doing)?
         .get::<_, Option<i64>>(0);
-    for table in &tables {
-        let name = TableName::new(table.get::<_, String>(0), table.get::<_, String>(1));
-        if let Some(last) = last {
+    if let Some(last) = last {
+        // Whoever has worked with the target has left a row somewhere, not only in the tables of the mapping.
+        let all = transaction
+            .query(
+                "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname NOT LIKE 'pg\\_%' \
+                 AND n.nspname NOT IN ('information_schema', 'imis_migration') ORDER BY 1, 2",
+                &[],
+            )
+            .await
+            .map_err(doing)?;
+        for row in all {
+            let name = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
             refuse_changed(&transaction, &name, last).await?;
         }
+    }
+    for table in &tables {
+        let name = TableName::new(table.get::<_, String>(0), table.get::<_, String>(1));
         if let Some(after) = table.get::<_, Option<i64>>(3) {
             let now = transaction
                 .query_one(&format!("SELECT count(*) FROM {}", name.sql(PG)), &[])
