@@ -34,9 +34,13 @@ async fn the_country_works_in_every_kind_of_target_and_can_be_taken_back() {
 
         let smoke = Backend::shared().await.run("smoke.py", &url, &[]).await.unwrap();
         assert!(smoke.success, "{target:?}: {}\n{}", smoke.stdout, smoke.stderr);
-        assert_eq!(number(&name, r#"SELECT count(*) FROM "tblRole" WHERE "IsSystem" = 64 AND "ValidityTo" IS NULL"#).await, 1);
+        assert_eq!(
+            number(&name, r#"SELECT count(*) FROM "tblRole" WHERE "IsSystem" = 64 AND "ValidityTo" IS NULL"#).await,
+            1
+        );
         let accounts = number(&name, r#"SELECT count(*) FROM "core_User""#).await;
-        let users = number(&name, r#"SELECT count(DISTINCT "LoginName") FROM "tblUsers" WHERE "ValidityTo" IS NULL"#).await;
+        let users =
+            number(&name, r#"SELECT count(DISTINCT "LoginName") FROM "tblUsers" WHERE "ValidityTo" IS NULL"#).await;
         assert!(accounts >= users, "{target:?}: {accounts} accounts of {users} users");
 
         let runs = desk.imis(&["runs", &url, "--json"]).done().json();

@@ -2,8 +2,18 @@
 
 use crate::harness::Desk;
 
-const COMMANDS: &[&str] =
-    &["doctor", "introspect", "snapshot", "mapping check", "plan", "prepare", "migrate", "runs", "rejects show", "demo"];
+const COMMANDS: &[&str] = &[
+    "doctor",
+    "introspect",
+    "snapshot",
+    "mapping check",
+    "plan",
+    "prepare",
+    "migrate",
+    "runs",
+    "rejects show",
+    "demo",
+];
 
 #[test]
 fn every_command_helps() {

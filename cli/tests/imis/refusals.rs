@@ -12,8 +12,11 @@ async fn postgresql_that_refuses() {
     let port = Cluster::shared().port();
     let never = [SECRET];
     desk.imis(&["introspect", "postgres://imis@127.0.0.1:9/openimis"]).failed(5, "cannot be reached", &never);
-    desk.imis(&["introspect", &format!("postgres://postgres@127.0.0.1:{port}/postgres")])
-        .failed(5, "refused the login of `postgres`", &never);
+    desk.imis(&["introspect", &format!("postgres://postgres@127.0.0.1:{port}/postgres")]).failed(
+        5,
+        "refused the login of `postgres`",
+        &never,
+    );
     let url = Cluster::shared().url("no_such_database");
     desk.imis(&["introspect", &url]).failed(5, "no database `no_such_database`", &[Cluster::shared().password()]);
     let url = Cluster::shared().url("postgres");
@@ -44,5 +47,8 @@ async fn a_target_that_is_not_ready() {
     let said = desk.imis(&["migrate", "--from", "made/legacy", "--to", &url]).failed(3, "tblPayer (1)", &[]);
     assert!(said.stderr.contains("existing: replace"), "{}", said.stderr);
     // Refused before anything was written.
-    assert_eq!(crate::harness::number(&name, "SELECT count(*) FROM pg_namespace WHERE nspname = 'imis_migration'").await, 0);
+    assert_eq!(
+        crate::harness::number(&name, "SELECT count(*) FROM pg_namespace WHERE nspname = 'imis_migration'").await,
+        0
+    );
 }
