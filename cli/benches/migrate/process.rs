@@ -62,11 +62,20 @@ pub(crate) fn cpu_of(process: u32) -> Cpu {
 
 /// What a process and its children, running and ended, have used.
 pub(crate) fn family_cpu(head: u32) -> Cpu {
-    let Some(first) = stat(&head.to_string()) else { return Cpu::default() };
-    let others = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let children =
-        others.filter_map(|entry| stat(entry.file_name().to_str().filter(|name| name.parse::<u32>().is_ok())?));
-    children.filter(|child| child.parent == head).fold(first.own.plus(first.children), |sum, child| sum.plus(child.own))
+    let mut sum = Cpu::default();
+    // A child that ends while its family is counted would be missed or counted twice; then it is counted anew.
+    for _ in 0..10 {
+        let Some(before) = stat(&head.to_string()) else { break };
+        let others = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let children =
+            others.filter_map(|entry| stat(entry.file_name().to_str().filter(|name| name.parse::<u32>().is_ok())?));
+        let children = children.filter(|child| child.parent == head);
+        sum = children.fold(before.own.plus(before.children), |sum, child| sum.plus(child.own));
+        if stat(&head.to_string()).is_some_and(|after| after.children.total() <= before.children.total()) {
+            break;
+        }
+    }
+    sum
 }
 
 /// The most memory that a process has had in use (resident), in bytes.

@@ -43,7 +43,8 @@ pub(crate) fn migrate(servers: &Servers) -> Outcome<Migration> {
     let summary: serde_json::Value = serde_json::from_slice(&seen.stdout)?;
     let rules = summary["rules"].as_array().ok_or("the summary has no rules")?;
     let sum = |name: &str| rules.iter().filter_map(|rule| rule[name].as_u64()).sum::<u64>();
-    if summary["balances"] != true || sum("rejected") > 0 || sum("loaded") < servers.rows {
+    // That the account balances and nothing was rejected is in the exit code.
+    if sum("loaded") < servers.rows {
         return Err(format!("the migration did not load all rows: {} of {}", sum("loaded"), servers.rows).into());
     }
     seen.whole.rows = Some(sum("read"));
