@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use imis_mappings::run::Progress;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 /// Shows what a run does.
 pub(crate) struct Bars {
@@ -20,15 +20,25 @@ impl Bars {
     pub(crate) fn new(terminal: bool, quiet: bool) -> Self {
         let bars = (terminal && !quiet).then(MultiProgress::new);
         let total = ProgressBar::new(0)
-            .with_style(style("{spinner} {prefix:<28} {bar:24} {human_pos:>12} rows  {per_sec:>14}  {eta} left"));
+            .with_style(style("{spinner} {prefix:<28} {bar:24} {human_pos:>12} rows  {rate:>12}  {eta} left"));
         let total = match &bars {
             Some(bars) => bars.add(total),
             None => ProgressBar::hidden(),
         };
-        if bars.is_some() {
-            total.enable_steady_tick(Duration::from_millis(200));
-        }
         Bars { bars, quiet, rules: Mutex::default(), total }
+    }
+
+    /// Shows that something without a known end is going on.
+    pub(crate) fn spin(&self, what: &'static str) -> ProgressBar {
+        let spinner = ProgressBar::new_spinner().with_message(what);
+        match &self.bars {
+            Some(bars) => {
+                let spinner = bars.add(spinner);
+                spinner.enable_steady_tick(Duration::from_millis(200));
+                spinner
+            }
+            None => spinner,
+        }
     }
 
     /// Takes the bars away.
@@ -40,12 +50,20 @@ impl Bars {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ")
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
+        })
+        .progress_chars("━╸ ")
 }
 
 impl Progress for Bars {
     fn phase(&self, name: &str) {
         self.total.set_prefix(name.to_owned());
+        if self.bars.is_some() {
+            self.total.enable_steady_tick(Duration::from_millis(200));
+        }
         if self.bars.is_none() && !self.quiet {
             eprintln!("imis: {name}");
         }
@@ -58,7 +76,7 @@ impl Progress for Bars {
         if rows >= 20_000 {
             let bar = ProgressBar::new(rows)
                 .with_prefix(rule.to_owned())
-                .with_style(style("  {prefix:<28} {bar:24} {human_pos:>12} rows  {per_sec:>14}  {eta} left"));
+                .with_style(style("  {prefix:<28} {bar:24} {human_pos:>12} rows  {rate:>12}  {eta} left"));
             self.rules.lock().unwrap_or_else(PoisonError::into_inner).insert(rule.to_owned(), bars.add(bar));
         }
     }

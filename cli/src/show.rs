@@ -7,15 +7,16 @@ use imis_reports::terminal::Style;
 use crate::args::Color;
 use crate::exit::Failure;
 
-/// Decides about colour and width once.
-pub(crate) fn style(color: Color) -> Style {
+/// Decides about colour, width and detail once.
+pub(crate) fn style(color: Color, verbose: bool) -> Style {
     let terminal = std::io::stdout().is_terminal();
     let color = match color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
     };
-    Style { color, width: None }
+    let width = terminal.then(|| console::Term::stdout().size().1);
+    Style { color, width, verbose, ..Style::default() }
 }
 
 /// Prints a text to stdout.

@@ -161,6 +161,11 @@ pub trait Source: Send + Sync {
     /// What the reader may rely on.
     async fn consistency(&self) -> Result<Consistency, Error>;
 
+    /// Digits of a second below the microsecond that were cut off so far: table, column, how many values.
+    fn cut_digits(&self) -> Vec<(String, String, u64)> {
+        Vec::new()
+    }
+
     /// A name for messages: product and place, never a password.
     fn describe(&self) -> String;
 }

@@ -46,6 +46,8 @@ pub(crate) struct BoundRule {
     pub(crate) way: Way,
     pub(crate) existing: Existing,
     pub(crate) keys: Vec<BoundKey>,
+    /// Columns that must be unique together, whether or not the target holds them so.
+    pub(crate) uniques: Vec<Vec<String>>,
 }
 
 /// How a rule makes its rows.
@@ -124,6 +126,7 @@ pub async fn bind(
     for name in ["before", "target"] {
         rows::register(&binder.context, name, Arc::new(rows::NoRows(target.clone())));
     }
+    binder.families();
     for rule in &mapping.rules {
         binder.rule(rule).await;
     }
@@ -153,6 +156,23 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
+    /// Refuses ends that are plainly not what the mapping is for: swapped ones, and hybrids.
+    fn families(&mut self) {
+        let django = |catalog: &Catalog| catalog.table("django_migrations").is_some();
+        if self.mapping.from == "legacy" && django(self.source) {
+            let hybrid = self.source.engine == Engine::Mssql;
+            let (what, help) = if hybrid {
+                (
+                    "the source is a hybrid: a SQL Server database on which Django migrations already ran",
+                    "There is no pack for hybrids yet; this one would leave the modular tables behind.",
+                )
+            } else {
+                ("the source is a modular openIMIS database already", "Are --from and --to the right way round?")
+            };
+            self.errors.push(MappingError::general(what).with_help(help));
+        }
+    }
+
     async fn rule(&mut self, rule: &Rule) {
         let Some(target) = self.target.table(&rule.to.value) else {
             if !rule.optional_target {
@@ -178,6 +198,7 @@ impl Binder<'_> {
         let source = source.map(|t| Arc::new(t.clone()));
         let keys = self.keys(rule, &target);
         self.existing(rule, &target);
+        let uniques = self.uniques(rule, &target);
         let way = match (&rule.from, &source) {
             (Origin::Table(_), None) => Some(Way::Nothing),
             (Origin::Table(_), Some(source)) => self.rows(rule, source, &target).map(Way::Rows),
@@ -197,6 +218,7 @@ impl Binder<'_> {
                 way,
                 existing: rule.existing.clone(),
                 keys,
+                uniques,
             });
         }
     }
@@ -229,6 +251,21 @@ impl Binder<'_> {
             });
         }
         keys
+    }
+
+    fn uniques(&mut self, rule: &Rule, target: &Table) -> Vec<Vec<String>> {
+        let mut uniques = Vec::new();
+        for columns in &rule.uniques {
+            let spelled: Vec<String> =
+                columns.iter().filter_map(|name| target.column(name).map(|c| c.name.clone())).collect();
+            for column in columns.iter().filter(|name| target.column(name).is_none()) {
+                self.unknown_column(&rule.to.place, column, target, "target");
+            }
+            if spelled.len() == columns.len() {
+                uniques.push(spelled);
+            }
+        }
+        uniques
     }
 
     fn existing(&mut self, rule: &Rule, target: &Table) {
@@ -290,6 +327,7 @@ impl Binder<'_> {
                         Err(error) => self.errors.push(error),
                     }
                 }
+                None if left && self.column_is_needed(column) => self.errors.push(self.no_value(rule, column)),
                 None if left => {}
                 None => match by_name {
                     Some(own) => wanted.push((column, quoted(&own.name), ColumnRule::default(), None)),

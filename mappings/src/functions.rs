@@ -80,7 +80,7 @@ impl ScalarUDFImpl for JsonObject {
         Ok(DataType::Utf8)
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if args.args.is_empty() || args.args.len() % 2 != 0 {
+        if args.args.is_empty() || !args.args.len().is_multiple_of(2) {
             return exec_err!("json_object takes keys and values in turn");
         }
         let texts = texts(&args)?;

@@ -26,7 +26,11 @@ pub(crate) async fn demo(args: Demo, session: &Session) -> Result<u8, Failure> {
     let name = format!("a made country (seed {})", args.seed);
     let catalog = Arc::new(country.catalog().clone());
     let sink = SnapshotSink::create(&legacy, catalog, name, Consistency::Frozen)?;
+    let bars = session.bars();
+    let spinner = bars.spin("making families, policies and claims");
     let written = country.write_to(&sink).await?;
+    spinner.finish_and_clear();
+    bars.clear();
     let rows: u64 = written.iter().map(|(_, rows)| rows).sum();
     session.say(&format!("   {} tables, {rows} rows: {}", written.len(), legacy.display()));
 

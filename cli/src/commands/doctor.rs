@@ -8,7 +8,7 @@ use imis_reports::terminal;
 
 use crate::args::Doctor;
 use crate::commands::Session;
-use crate::exit::{DONE, Failure, UNREACHABLE};
+use crate::exit::{DONE, Failure};
 use crate::show;
 
 pub(crate) async fn doctor(args: Doctor, session: &Session) -> Result<u8, Failure> {
@@ -32,14 +32,14 @@ pub(crate) async fn doctor(args: Doctor, session: &Session) -> Result<u8, Failur
                     all.push(serde_json::json!({"location": location.to_string(), "facts": facts}));
                 } else {
                     show::print(&format!("{location}"))?;
-                    let rows = rows.into_iter().map(|(k, v)| vec![k, v]).collect();
-                    show::print(&terminal::table(&["what", "is"], rows, session.style))?;
+                    let rows: Vec<_> = rows.into_iter().map(|(k, v)| vec![k.into(), v.into()]).collect();
+                    show::print(&terminal::table(&["what", "is"], &rows, &session.style))?;
                 }
             }
             Err(failure) => {
                 // One place that is out of reach must not hide what the others say.
                 failure.report(session.style.color);
-                code = failure.code().max(code).max(if code == DONE { failure.code() } else { UNREACHABLE.min(code) });
+                code = code.max(failure.code());
             }
         }
     }

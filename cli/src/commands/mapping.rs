@@ -15,7 +15,7 @@ pub(crate) async fn check(args: MappingCheck, session: &Session) -> Result<u8, F
     if session.json {
         show::json(&bound.hazards())?;
     } else {
-        show::print(&imis_reports::terminal::hazards(bound.hazards(), session.style))?;
+        show::print(&imis_reports::terminal::hazards(bound.hazards(), &session.style))?;
         session.say(&format!(
             "{} fits: {} rules, {} source tables, {} hazards, each decided.",
             mapping.name,

@@ -97,7 +97,7 @@ pub(crate) fn conclude(
     if session.json {
         show::json(&imis_reports::summary::migrate_summary(account))?;
     } else {
-        show::print(&imis_reports::terminal::account(account, session.style))?;
+        show::print(&imis_reports::terminal::account(account, &session.style))?;
     }
     if let Some(folder) = report {
         imis_reports::write_migration(folder, account, Some(plan))

@@ -27,17 +27,15 @@ pub(crate) struct Session {
     pub(crate) style: Style,
     pub(crate) json: bool,
     pub(crate) quiet: bool,
-    pub(crate) verbose: bool,
 }
 
 impl Session {
     pub(crate) fn new(global: Global) -> Result<Self, Failure> {
         Ok(Session {
             config: Config::read(&global.config)?,
-            style: show::style(global.color),
+            style: show::style(global.color, global.verbose > 0),
             json: global.json,
             quiet: global.quiet,
-            verbose: global.verbose > 0,
         })
     }
 

@@ -107,9 +107,9 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
     if session.json {
         show::json(&serde_json::json!({ "plan": plan, "scan": scanned }))?;
     } else {
-        show::print(&imis_reports::terminal::plan(&plan, session.style))?;
+        show::print(&imis_reports::terminal::plan(&plan, &session.style))?;
         if let Some(found) = &scanned {
-            show::print(&imis_reports::terminal::scan(found, session.style))?;
+            show::print(&imis_reports::terminal::scan(found, &session.style))?;
         }
         if let Some(path) = &args.output {
             session.say(&format!("The plan: {}. Carry it out with `imis migrate --plan`.", path.display()));

@@ -30,11 +30,13 @@ pub(crate) async fn runs(args: Runs, session: &Session) -> Result<u8, Failure> {
         session.say("No run has been recorded in this database.");
         return Ok(DONE);
     }
-    let rows = runs
+    let rows: Vec<_> = runs
         .iter()
-        .map(|r| vec![r.run.clone(), r.started.clone(), r.phase.name().to_owned(), r.mapping.clone()])
+        .map(|r| {
+            vec![r.run.as_str().into(), r.started.as_str().into(), r.phase.name().into(), r.mapping.as_str().into()]
+        })
         .collect();
-    show::print(&terminal::table(&["run", "started", "phase", "mapping"], rows, session.style))?;
+    show::print(&terminal::table(&["run", "started", "phase", "mapping"], &rows, &session.style))?;
     Ok(DONE)
 }
 
@@ -49,17 +51,16 @@ pub(crate) async fn rejects(args: RejectsShow, session: &Session) -> Result<u8, 
         .iter()
         .take(args.limit)
         .map(|r| {
-            let key = r.reject.key.iter().map(|(c, v)| format!("{c} {}", imis_reports::mask::key_value(v)));
             vec![
-                r.rule.clone(),
-                r.table.clone(),
-                key.collect::<Vec<_>>().join(", "),
-                r.reject.column.clone(),
-                r.reject.reason.clone(),
+                r.rule.as_str().into(),
+                r.table.as_str().into(),
+                imis_reports::mask::key(&r.reject.key, session.style.values).into(),
+                r.reject.column.as_str().into(),
+                r.reject.reason.as_str().into(),
             ]
         })
         .collect();
-    show::print(&terminal::table(&["rule", "table", "key", "column", "reason"], rows, session.style))?;
+    show::print(&terminal::table(&["rule", "table", "key", "column", "reason"], &rows, &session.style))?;
     session.say(&format!("{} rejected rows", rejects.len()));
     Ok(DONE)
 }

@@ -1,7 +1,12 @@
 //! The real command against real servers.
 #![allow(missing_docs)]
+// Helpers of tests are no tests for clippy.
+#![allow(clippy::unwrap_used)]
 
 mod country;
 mod harness;
 mod manual;
+mod official;
+mod oracle;
 mod refusals;
+mod types;

@@ -153,6 +153,10 @@ impl Source for MssqlSource {
         Ok(if frozen { Consistency::Frozen } else { Consistency::Fuzzy })
     }
 
+    fn cut_digits(&self) -> Vec<(String, String, u64)> {
+        self.cut_seconds()
+    }
+
     fn describe(&self) -> String {
         let address = self.shared.server.address();
         match address.database.as_str() {

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::source::{ChunkStream, KeyRange, ReadRequest};
 
 /// Streams the rows of a request.
+#[expect(clippy::collapsible_if, reason = "the macro knows no chains of conditions")]
 pub(super) fn stream(pool: Pool, request: ReadRequest) -> ChunkStream {
     Box::pin(async_stream::try_stream! {
         let columns = columns(&request)?;

@@ -65,6 +65,8 @@ pub struct Rule {
     pub from: Origin,
     /// The table that they go to.
     pub to: Located<String>,
+    /// Whether it is a rule of the pack that this mapping extends, as that pack wrote it.
+    pub of_base: bool,
     /// Whether the rule is passed over where the target lacks the table.
     pub optional_target: bool,
     /// The reason why an older source may lack the table; then the rule has no rows.

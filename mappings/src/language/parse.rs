@@ -224,6 +224,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for ShortOr<T> {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct FileText {
     mapping: Option<String>,
+    extends: Option<Spanned<String>>,
     title: Option<String>,
     from: Option<String>,
     to: Option<String>,
@@ -243,8 +244,8 @@ struct FileText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RuleText {
-    from: Spanned<ShortOr<OriginText>>,
-    to: Spanned<String>,
+    from: Option<Spanned<ShortOr<OriginText>>>,
+    to: Option<Spanned<String>>,
     #[serde(default)]
     optional_target: bool,
     when_missing_table: Option<String>,
@@ -382,6 +383,14 @@ impl Mapping {
         let first = Arc::new(SourceFile { name: header.0, text: header.1 });
         hash.update(first.text.as_bytes());
         let head = parse_file(&first).map_err(|e| MappingErrors(vec![e]))?;
+        let base = head.extends.as_ref().map(|name| {
+            Mapping::pack(&name.value).map_err(|_| {
+                let place = place_of(&first, name, name.value.len());
+                let unknown = MappingError::at(&place, format!("there is no pack called `{}`", name.value));
+                MappingErrors(vec![unknown.suggest(&name.value, pack_names())])
+            })
+        });
+        let base = base.transpose()?;
         let mut mapping = Mapping {
             name: head.mapping.clone().unwrap_or_default(),
             title: head.title.clone().unwrap_or_default(),
@@ -394,6 +403,10 @@ impl Mapping {
             rules: Vec::new(),
             hash: String::new(),
         };
+        if let Some(base) = base {
+            hash.update(base.hash.as_bytes());
+            mapping.extend(base);
+        }
         if mapping.name.is_empty() {
             errors.push(MappingError::general(format!("{} has no line `mapping: NAME`", first.name)));
         }
@@ -428,12 +441,68 @@ impl Mapping {
     fn add(&mut self, file: &Arc<SourceFile>, content: FileText, errors: &mut Vec<MappingError>) {
         self.leave_tables.extend(content.leave_tables.0.into_iter().map(|(name, why)| (located(file, &name), why)));
         for (name, text) in content.rules.0 {
-            match rule(file, located(file, &name), text) {
-                Ok(rule) => self.rules.push(rule),
-                Err(error) => errors.push(error),
-            }
+            let name = located(file, &name);
+            let existing = self.rules.iter().position(|rule| rule.name.value == name.value && from_a_pack(rule));
+            let result = match existing.and_then(|at| self.rules.get_mut(at)) {
+                // A rule of the pack that the overlay writes anew, whole ...
+                Some(own) if text.from.is_some() => rule(file, name, text).map(|new| *own = new),
+                // ... or only amends.
+                Some(own) => amend(file, own, text),
+                None => rule(file, name, text).map(|new| self.rules.push(new)),
+            };
+            errors.extend(result.err());
         }
     }
+
+    /// Takes over what an overlay does not say itself.
+    fn extend(&mut self, base: Mapping) {
+        let or = |own: &mut String, base: String| {
+            if own.is_empty() {
+                *own = base;
+            }
+        };
+        or(&mut self.title, base.title);
+        or(&mut self.from, base.from);
+        or(&mut self.to, base.to);
+        self.migrated |= base.migrated;
+        self.reference = self.reference.take().or(base.reference);
+        self.unused.extend(base.unused);
+        self.leave_tables.extend(base.leave_tables);
+        self.rules = base.rules;
+        for rule in &mut self.rules {
+            rule.of_base = true;
+        }
+    }
+}
+
+/// Whether a rule came with the pack that is extended and was not written anew yet.
+fn from_a_pack(rule: &Rule) -> bool {
+    rule.of_base
+}
+
+/// Changes a rule of the pack: columns and keys are replaced by name, reasons are added, policies are replaced.
+fn amend(file: &Arc<SourceFile>, own: &mut Rule, text: RuleText) -> Result<(), MappingError> {
+    let policy = text.existing.is_some();
+    let from = Located { value: String::new(), place: own.name.place.clone() };
+    let said = parts(file, own.name.clone(), Origin::Table(vec![from]), own.to.clone(), text)?;
+    for (name, column) in said.columns {
+        own.columns.retain(|(known, _)| !imis_schemas::same_name(&known.value, &name.value));
+        // A column that was left is taken now.
+        own.leave.retain(|(known, _)| !imis_schemas::same_name(&known.value, &name.value));
+        own.columns.push((name, column));
+    }
+    for (name, key) in said.keys {
+        own.keys.retain(|(known, _)| !imis_schemas::same_name(&known.value, &name.value));
+        own.keys.push((name, key));
+    }
+    own.leave.extend(said.leave);
+    own.leave_if_absent.extend(said.leave_if_absent);
+    own.uniques.extend(said.uniques);
+    own.filter = said.filter.or_else(|| own.filter.take());
+    if policy {
+        own.existing = said.existing;
+    }
+    Ok(())
 }
 
 fn parse_file(file: &Arc<SourceFile>) -> Result<FileText, MappingError> {
@@ -481,9 +550,14 @@ fn located(file: &Arc<SourceFile>, spanned: &Spanned<String>) -> Located<String>
 }
 
 fn rule(file: &Arc<SourceFile>, name: Located<String>, text: RuleText) -> Result<Rule, MappingError> {
-    let from_place = place_of(file, &text.from, 1);
+    let mut text = text;
+    let (Some(from), Some(to)) = (text.from.take(), text.to.take()) else {
+        return Err(MappingError::at(&name.place, format!("rule `{}` says no `from` or no `to`", name.value))
+            .with_help("Only a rule that changes one of the extended pack's rules may leave them out."));
+    };
+    let from_place = place_of(file, &from, 1);
     let here = |value: String| Located { value, place: from_place.clone() };
-    let from = match text.from.value {
+    let from = match from.value {
         ShortOr::Short(table) => Origin::Table(vec![here(table)]),
         ShortOr::Long(OriginText::Tables(tables)) => Origin::Table(tables.into_iter().map(here).collect()),
         ShortOr::Long(OriginText::Query { table: Some(table), query }) => {
@@ -491,6 +565,18 @@ fn rule(file: &Arc<SourceFile>, name: Located<String>, text: RuleText) -> Result
         }
         ShortOr::Long(OriginText::Query { table: None, query }) => Origin::Query(here(query)),
     };
+    let to = located(file, &to);
+    parts(file, name, from, to, text)
+}
+
+/// A rule of its parts, but for where its rows come from and go to.
+fn parts(
+    file: &Arc<SourceFile>,
+    name: Located<String>,
+    from: Origin,
+    to: Located<String>,
+    text: RuleText,
+) -> Result<Rule, MappingError> {
     let mut columns = Vec::new();
     for (column, said) in text.columns.0 {
         let place = place_of(file, &said, 1);
@@ -534,7 +620,8 @@ fn rule(file: &Arc<SourceFile>, name: Located<String>, text: RuleText) -> Result
     Ok(Rule {
         name,
         from,
-        to: located(file, &text.to),
+        to,
+        of_base: false,
         optional_target: text.optional_target,
         may_be_missing: text.when_missing_table,
         columns,
@@ -603,6 +690,36 @@ rules:
         assert_eq!(rule.existing, Existing::Merge { by: vec!["ClaimID".into()], preserve: vec![] });
         let place = &rule.leave[0].0.place;
         assert!(place.file.text[place.offset..].starts_with("RowID"));
+    }
+
+    #[test]
+    fn an_overlay_adds_replaces_and_amends() {
+        let text = r#"
+mapping: country/x
+extends: openimis/legacy-to-modular
+leave-tables: { tblPaypoints: "not needed any more" }
+rules:
+  claims:
+    leave: { nmcNumber: "printed on paper only" }
+    columns: { DateFrom: { loses: time-of-day, why: "ours" } }
+  genders:
+    from: tblGender
+    to: tblGender
+"#;
+        let base = Mapping::pack("openimis/legacy-to-modular").unwrap();
+        let mapping = read(text).unwrap();
+        assert_eq!(mapping.rules.len(), base.rules.len());
+        assert_eq!(mapping.leave_tables.len(), base.leave_tables.len() + 1);
+        assert_ne!(mapping.hash, base.hash);
+        let rule = |m: &Mapping, name: &str| m.rules.iter().position(|r| r.name.value == name).unwrap();
+        let (ours, theirs) = (&mapping.rules[rule(&mapping, "claims")], &base.rules[rule(&base, "claims")]);
+        assert_eq!((ours.leave.len(), ours.columns.len()), (theirs.leave.len() + 1, theirs.columns.len()));
+        assert_eq!(ours.keys.len(), theirs.keys.len());
+        assert!(mapping.rules[rule(&mapping, "genders")].keys.is_empty());
+        let error = read("mapping: x\nextends: openimis/legacy-to-moduler\n").unwrap_err().to_string();
+        assert!(error.contains("openimis/legacy-to-modular"), "{error}");
+        let error = read("mapping: x\nrules: { a: { leave: { b: c } } }\n").unwrap_err().to_string();
+        assert!(error.contains("says no `from`"), "{error}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use imis_schemas::{Engine, Table};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Transaction;
 
+use super::OnReject;
 use super::postgres::PostgresTarget;
 use super::state::{self, Phase};
 use super::target::tables_of;
@@ -35,6 +36,7 @@ pub(super) async fn hold(
     target: &PostgresTarget,
     mapping: &BoundMapping,
     counts: &mut BTreeMap<String, Counts>,
+    on_reject: OnReject,
 ) -> Result<BTreeMap<String, u64>, Error> {
     let mut connection = target.pool.take().await?;
     let doing = |e| describe_error(e, "holding keys");
@@ -55,10 +57,29 @@ pub(super) async fn hold(
         loop {
             let mut lost = 0;
             for rule in &mapping.rules {
+                let effect = effects.entry(rule.name.clone()).or_default();
+                for columns in &rule.uniques {
+                    lost += hold_unique(target, &transaction, rule, columns, effect).await?;
+                }
                 for key in &rule.keys {
-                    let effect = effects.entry(rule.name.clone()).or_default();
                     lost += hold_key(target, &transaction, rule, key, effect).await?;
                 }
+            }
+            if lost > 0 && on_reject == OnReject::Stop {
+                let by_rule = effects.iter().filter(|(_, effect)| effect.rejected > 0);
+                let by_rule = by_rule.map(|(rule, effect)| format!("{rule} {}", effect.rejected));
+                return Err(Error::new(
+                    ErrorKind::Data,
+                    format!(
+                        "{lost} rows name rows that are not there, or repeat what must be unique, and would be rejected \
+                         (by rule: {})",
+                        by_rule.collect::<Vec<_>>().join(", ")
+                    ),
+                )
+                .with_help(
+                    "Nothing of this was changed. Go on with --resume --on-reject continue, which keeps such rows aside \
+                     with their reason, or take the run back with --undo and mend the source.",
+                ));
             }
             // A row that goes may have been the one that another row named.
             if lost == 0 {
@@ -145,23 +166,70 @@ async fn hold_key(
                 .query(&format!("DELETE FROM {table_sql} t WHERE {dangling} RETURNING {key_json}"), &[])
                 .await
                 .map_err(doing)?;
-            let rejects: Vec<RejectedRow> = rows
-                .iter()
-                .map(|row| RejectedRow {
-                    rule: rule.name.clone(),
-                    table: rule.target.name.clone(),
-                    reject: Reject {
-                        key: serde_json::from_str(row.get(0)).unwrap_or_default(),
-                        column: key.column.clone(),
-                        reason: format!("it names no row of {}", key.table.table_name()),
-                    },
-                })
-                .collect();
+            let reason = format!("it names no row of {}", key.table.table_name());
+            let rejects = rejected(rule, &key.column, &reason, &rows);
             state::write_rejects(transaction, &target.run, &rejects).await?;
             effect.rejected += rejects.len() as u64;
             Ok(rejects.len() as u64)
         }
     }
+}
+
+/// Holds columns unique that the target's server does not: of several rows with equal values the first by key stays.
+async fn hold_unique(
+    target: &PostgresTarget,
+    transaction: &Transaction<'_>,
+    rule: &BoundRule,
+    columns: &[String],
+    effect: &mut Effect,
+) -> Result<u64, Error> {
+    let held_by_server = |unique: &imis_schemas::Unique| {
+        unique.columns.len() == columns.len() && unique.columns.iter().all(|c| columns.contains(c))
+    };
+    if rule.target.uniques.items().iter().any(held_by_server) || rule.target.key_columns() == columns {
+        return Ok(0);
+    }
+    let table = rule.target.table_name();
+    let quoted = |columns: &[String]| columns.iter().map(|c| PG.quote(c)).collect::<Vec<_>>();
+    let list = quoted(columns).join(", ");
+    let order = match rule.target.key_columns() {
+        [] => "ctid".to_owned(),
+        key => quoted(key).join(", "),
+    };
+    let present = quoted(columns).iter().map(|c| format!("{c} IS NOT NULL")).collect::<Vec<_>>().join(" AND ");
+    let rows = transaction
+        .query(
+            &format!(
+                "DELETE FROM {0} t USING (SELECT ctid AS place, row_number() OVER (PARTITION BY {list} ORDER BY {order}) AS n \
+                     FROM {0} WHERE {present}) x \
+                 WHERE t.ctid = x.place AND x.n > 1 RETURNING {1}",
+                table.sql(PG),
+                key_expression(&rule.target)
+            ),
+            &[],
+        )
+        .await
+        .map_err(|e| describe_error(e, &format!("holding {} of {table} unique", columns.join(", "))))?;
+    let reason = "it repeats a value that must be unique";
+    let rejects = rejected(rule, &columns.join(", "), reason, &rows);
+    state::write_rejects(transaction, &target.run, &rejects).await?;
+    effect.rejected += rejects.len() as u64;
+    Ok(rejects.len() as u64)
+}
+
+/// Rows that were deleted, as rejects.
+fn rejected(rule: &BoundRule, column: &str, reason: &str, rows: &[tokio_postgres::Row]) -> Vec<RejectedRow> {
+    rows.iter()
+        .map(|row| RejectedRow {
+            rule: rule.name.clone(),
+            table: rule.target.name.clone(),
+            reject: Reject {
+                key: serde_json::from_str(row.get(0)).unwrap_or_default(),
+                column: column.to_owned(),
+                reason: reason.to_owned(),
+            },
+        })
+        .collect()
 }
 
 fn note(effect: &mut Effect, column: &str, name: &str, count: u64) {

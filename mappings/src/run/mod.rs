@@ -115,10 +115,13 @@ impl Run<'_> {
         let computed = self.load_queries(&mut counts).await?;
 
         self.progress.phase("keys");
-        let repaired = self.target.hold_keys(self.mapping, &mut counts).await?;
+        let repaired = self.target.hold_keys(self.mapping, &mut counts, self.options.on_reject).await?;
 
         self.progress.phase("finish");
-        let notes = self.target.finish(self.mapping).await?;
+        let mut notes = self.target.finish(self.mapping).await?;
+        notes.extend(self.source.cut_digits().into_iter().map(|(table, column, count)| {
+            format!("digits-below-microsecond: {count} value(s) of {table}.{column} lost the seventh digit of a second")
+        }));
 
         self.progress.phase("account");
         self.account(started, counts, computed, &repaired, notes).await

@@ -15,9 +15,9 @@ use imis_schemas::{Catalog, Engine, Table};
 use tokio::sync::Mutex;
 use tokio_postgres::CopyInSink;
 
-use super::Stage;
 use super::state::{self, Phase};
 use super::target::{Care, RangeId, RangeWriter, Target, table_account, tables_of};
+use super::{OnReject, Stage};
 use crate::account::{Account, Counts, Reject, RejectedRow, RuleAccount, TableAccount};
 use crate::bind::{BoundMapping, BoundRule, RowWay};
 use crate::map::Mapped;
@@ -334,8 +334,9 @@ impl Target for PostgresTarget {
         &self,
         mapping: &BoundMapping,
         counts: &mut BTreeMap<String, Counts>,
+        on_reject: OnReject,
     ) -> Result<BTreeMap<String, u64>, Error> {
-        super::keys::hold(self, mapping, counts).await
+        super::keys::hold(self, mapping, counts, on_reject).await
     }
 
     async fn finish(&self, mapping: &BoundMapping) -> Result<Vec<String>, Error> {
@@ -385,7 +386,7 @@ impl Target for PostgresTarget {
         let connection = self.pool.take().await?;
         let text = serde_json::to_string(account).unwrap_or_default();
         connection
-            .execute("UPDATE imis_migration.run SET account = $2, finished = now() WHERE run = $1", &[&self.run, &text])
+            .execute("UPDATE imis_migration.run SET account = $2, finished = now(), last_xid = txid_current() WHERE run = $1", &[&self.run, &text])
             .await
             .map_err(|e| describe_error(e, "writing the account"))?;
         state::set_phase(&*connection, &self.run, Phase::Accounted).await

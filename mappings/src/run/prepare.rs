@@ -179,7 +179,7 @@ async fn keep_images<'a>(
         ErrorKind::Data,
         format!("the target is not empty: {} already have rows and the mapping refuses that", refused.join(", ")),
     )
-    .with_help("Migrate into a fresh database, or say `existing: replace` (or keep, merge) in an overlay."))
+    .with_help("Migrate into a fresh database, or say `existing: replace` (or keep, merge) in the mapping."))
 }
 
 /// Drops every foreign key on or to the tables, after writing down how it comes back.

@@ -10,8 +10,8 @@ use imis_databases::snapshot::{SnapshotSink, SnapshotSource};
 use imis_databases::{ChunkStream, Consistency, Error, ErrorKind, ReadRequest, Sink, Source};
 use imis_schemas::{Catalog, Engine, Table};
 
-use super::Stage;
 use super::target::{Care, RangeId, RangeWriter, Target, table_account, tables_of};
+use super::{OnReject, Stage};
 use crate::account::{Account, Counts, Reject, RejectedRow, RuleAccount, TableAccount};
 use crate::bind::{BoundMapping, BoundRule, RowWay};
 use crate::map::Mapped;
@@ -63,6 +63,17 @@ impl SnapshotTarget {
 
     fn parts_folder(&self) -> PathBuf {
         self.folder.join("parts")
+    }
+}
+
+impl Drop for SnapshotTarget {
+    /// A run that broke off leaves nothing behind: what it wrote is not a snapshot and could not be gone on with.
+    fn drop(&mut self) {
+        for name in ["parts", "whole"] {
+            let _ = std::fs::remove_dir_all(self.folder.join(name));
+        }
+        // Fails, as it should, when the folder holds the finished snapshot.
+        let _ = std::fs::remove_dir(&self.folder);
     }
 }
 
@@ -175,6 +186,7 @@ impl Target for SnapshotTarget {
         &self,
         mapping: &BoundMapping,
         _: &mut BTreeMap<String, Counts>,
+        _: OnReject,
     ) -> Result<BTreeMap<String, u64>, Error> {
         super::keys::check_by_query(mapping, self.rows_now().await?).await?;
         Ok(BTreeMap::new())

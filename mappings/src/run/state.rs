@@ -15,7 +15,7 @@ CREATE SCHEMA IF NOT EXISTS imis_migration;
 COMMENT ON SCHEMA imis_migration IS 'State of imis migrate: what was loaded, rejected, replaced. Needed to resume or undo.';
 CREATE TABLE IF NOT EXISTS imis_migration.run (
     run text PRIMARY KEY, started timestamptz NOT NULL DEFAULT now(), finished timestamptz, phase text NOT NULL,
-    mapping text NOT NULL, plan text NOT NULL, effects text, account text);
+    mapping text NOT NULL, plan text NOT NULL, effects text, account text, last_xid bigint);
 CREATE TABLE IF NOT EXISTS imis_migration.range (
     run text NOT NULL, rule text NOT NULL, number integer NOT NULL, keys text NOT NULL, counts text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, rule, number));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use imis_databases::{Error, KeyRange};
 
-use super::Stage;
+use super::{OnReject, Stage};
 use crate::account::{Account, Counts, Reject, RejectedRow, RuleAccount, TableAccount};
 use crate::bind::{BoundMapping, BoundRule, RowWay};
 use crate::map::Mapped;
@@ -75,6 +75,7 @@ pub trait Target: Send + Sync {
         &self,
         mapping: &BoundMapping,
         counts: &mut BTreeMap<String, Counts>,
+        on_reject: OnReject,
     ) -> Result<BTreeMap<String, u64>, Error>;
 
     /// Puts everything back that was cleared away; says what the reader must know.

@@ -4,6 +4,7 @@ use imis_databases::postgres::{Pool, describe_error};
 use imis_databases::{Error, ErrorKind, PostgresAddress};
 use imis_schemas::{Catalog, Engine, TableName};
 use std::sync::Arc;
+use tokio_postgres::Transaction;
 
 use super::postgres::PostgresTarget;
 use super::state::{self, Phase};
@@ -39,8 +40,16 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
         )
         .await
         .map_err(doing)?;
+    let last = transaction
+        .query_one("SELECT last_xid FROM imis_migration.run WHERE run = $1", &[&found.run])
+        .await
+        .map_err(doing)?
+        .get::<_, Option<i64>>(0);
     for table in &tables {
         let name = TableName::new(table.get::<_, String>(0), table.get::<_, String>(1));
+        if let Some(last) = last {
+            refuse_changed(&transaction, &name, last).await?;
+        }
         if let Some(after) = table.get::<_, Option<i64>>(3) {
             let now = transaction
                 .query_one(&format!("SELECT count(*) FROM {}", name.sql(PG)), &[])
@@ -48,11 +57,7 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
                 .map_err(doing)?
                 .get::<_, i64>(0);
             if now != after {
-                return Err(Error::new(
-                    ErrorKind::Data,
-                    format!("{name} was changed since the run ended: it had {after} rows and has {now}"),
-                )
-                .with_help("Somebody works with the target; what they did would be lost. Restore a backup instead."));
+                return Err(changed(&format!("{name} had {after} rows when the run ended and has {now}")));
             }
         }
     }
@@ -106,4 +111,26 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
     state::set_phase(&transaction, &found.run, Phase::Undone).await?;
     transaction.commit().await.map_err(doing)?;
     Ok(found.run)
+}
+
+/// Refuses when a row of the table was written by a transaction after the run's last one.
+async fn refuse_changed(transaction: &Transaction<'_>, table: &TableName, last: i64) -> Result<(), Error> {
+    // A row shows the low half of the number of the transaction that wrote it; ages compare across its turns.
+    let low = last & 0xFFFF_FFFF;
+    let row = transaction
+        .query_one(
+            &format!("SELECT EXISTS (SELECT FROM {} t WHERE age(t.xmin) < age('{low}'::xid))", table.sql(PG)),
+            &[],
+        )
+        .await
+        .map_err(|e| describe_error(e, &format!("looking for changes of {table}")))?;
+    if row.get::<_, bool>(0) {
+        return Err(changed(&format!("rows of {table} were added or changed since the run ended")));
+    }
+    Ok(())
+}
+
+fn changed(what: &str) -> Error {
+    Error::new(ErrorKind::Data, format!("the target was changed: {what}"))
+        .with_help("Somebody works with the target; what they did would be lost. Restore a backup instead.")
 }

@@ -1,0 +1,121 @@
+//! Which values of a row people may see.
+//!
+//! Surrogate keys (whole numbers, UUIDs) are shown: support finds the row by them. Everything else is a person's or a
+//! country's business and masked unless it was asked for. Secrets are never shown, whatever was asked for.
+
+use std::fmt;
+
+use imis_databases::secret::is_secret_column;
+
+/// Whether values that are not surrogate keys were asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Values {
+    /// They are masked.
+    #[default]
+    Masked,
+    /// They are shown (`--show-values`); secrets are not.
+    Shown,
+}
+
+/// A value as people may see it. It prints as stars or as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MaskedOrShown {
+    /// Nobody sees it.
+    Masked,
+    /// The value.
+    Shown(String),
+}
+
+impl fmt::Display for MaskedOrShown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MaskedOrShown::Masked => f.write_str("***"),
+            MaskedOrShown::Shown(value) => f.write_str(value),
+        }
+    }
+}
+
+/// Ends of names of columns that hold what people call a thing by. Their values are masked even where they look like a
+/// surrogate key: an insurance number is all digits.
+const NATURAL: &[&str] = &["chfid", "code", "number", "passport", "phone", "email", "login", "loginname"];
+
+/// A value of any column.
+pub fn value(column: &str, value: &str, values: Values) -> MaskedOrShown {
+    if !is_secret_column(column) && values == Values::Shown {
+        MaskedOrShown::Shown(value.to_owned())
+    } else {
+        MaskedOrShown::Masked
+    }
+}
+
+/// A value of a key column.
+pub fn key_value(column: &str, value: &str, values: Values) -> MaskedOrShown {
+    let name = column.to_lowercase();
+    let natural = is_secret_column(column) || NATURAL.iter().any(|end| name.ends_with(end));
+    if !natural && is_surrogate(value) {
+        return MaskedOrShown::Shown(value.to_owned());
+    }
+    self::value(column, value, values)
+}
+
+/// A row's key for people: `ClaimID 12`, `RoleID 3, Code ***`.
+pub fn key(key: &[(String, String)], values: Values) -> String {
+    let parts: Vec<String> =
+        key.iter().map(|(column, value)| format!("{column} {}", key_value(column, value, values))).collect();
+    parts.join(", ")
+}
+
+/// A row's key as JSON, `{"ClaimID":"12"}`, in the order of its columns.
+pub fn key_json(key: &[(String, String)], values: Values) -> String {
+    let pairs = key.iter().map(|(column, value)| (column.clone(), key_value(column, value, values).to_string().into()));
+    serde_json::Value::Object(pairs.collect()).to_string()
+}
+
+/// A whole number as a database prints it, or a UUID. A leading zero makes a code.
+fn is_surrogate(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    let whole = value == "0" || (!digits.starts_with('0') && value.parse::<i64>().is_ok() && !value.starts_with('+'));
+    let dash = |place: usize| matches!(place, 8 | 13 | 18 | 23);
+    let uuid = value.len() == 36
+        && value.bytes().enumerate().all(|(i, b)| if dash(i) { b == b'-' } else { b.is_ascii_hexdigit() });
+    whole || uuid
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn surrogate_keys_are_shown_and_the_rest_is_not() {
+        let uuid = "3F2504E0-4f89-11d3-9a0c-0305e82c3301";
+        for (column, value, masked, shown) in [
+            ("ClaimID", "12", "12", "12"),
+            ("ClaimID", "-12", "-12", "-12"),
+            ("id", "0", "0", "0"),
+            ("ClaimUUID", uuid, uuid, uuid),
+            ("id", "007", "***", "007"),
+            ("id", "+7", "***", "+7"),
+            ("id", "1.5", "***", "1.5"),
+            ("id", "", "***", ""),
+            ("id", "99999999999999999999", "***", "99999999999999999999"),
+            ("ClaimUUID", "3f2504e0-4f89-11d3-9a0c-0305e82c330g", "***", "3f2504e0-4f89-11d3-9a0c-0305e82c330g"),
+            ("ICDCode", "A00", "***", "A00"),
+            ("CHFID", "105000001", "***", "105000001"),
+            ("StoredPassword", "12", "***", "***"),
+            ("apikey", uuid, "***", "***"),
+        ] {
+            assert_eq!(key_value(column, value, Values::Masked).to_string(), masked, "{column} {value}");
+            assert_eq!(key_value(column, value, Values::Shown).to_string(), shown, "{column} {value}");
+        }
+        assert_eq!(value("ClaimID", "12", Values::Masked), MaskedOrShown::Masked);
+        assert_eq!(value("LastName", "x", Values::Shown), MaskedOrShown::Shown("x".into()));
+        assert_eq!(value("PrivateKey", "x", Values::Shown), MaskedOrShown::Masked);
+    }
+
+    #[test]
+    fn keys_of_several_columns_keep_their_order() {
+        let two = [("RoleID".to_owned(), "3".to_owned()), ("Code".to_owned(), "A\"".to_owned())];
+        assert_eq!(key(&two, Values::Masked), "RoleID 3, Code ***");
+        assert_eq!(key_json(&two, Values::Shown), r#"{"RoleID":"3","Code":"A\""}"#);
+    }
+}

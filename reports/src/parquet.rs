@@ -1,0 +1,150 @@
+//! The Parquet files of a report: rejected rows and the accounting.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use imis_mappings::account::{Account, RejectedRow, RuleAccount};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::ReportError;
+use crate::mask::{Values, key_json};
+
+/// Rows a batch, so that millions of rejects do not stand in memory twice.
+const BATCH: usize = 50_000;
+
+/// `rejects.parquet`, one row a rejected row: rule, table, key (JSON text, masked), column (NULL where the whole row was
+/// refused) and reason.
+///
+/// # Errors
+/// When the file cannot be encoded.
+pub fn rejects_parquet(account: &Account) -> Result<Vec<u8>, ReportError> {
+    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
+    let schema = Schema::new(vec![
+        text("rule", false),
+        text("table", false),
+        text("key", false),
+        text("column", true),
+        text("reason", false),
+    ]);
+    let batches = account.rejects.chunks(BATCH).map(|rows| {
+        let strings = |of: &dyn Fn(&RejectedRow) -> Option<String>| -> ArrayRef {
+            Arc::new(rows.iter().map(of).collect::<StringArray>())
+        };
+        vec![
+            strings(&|row| Some(row.rule.clone())),
+            strings(&|row| Some(row.table.clone())),
+            strings(&|row| Some(key_json(&row.reject.key, Values::Masked))),
+            strings(&|row| Some(row.reject.column.clone()).filter(|column| !column.is_empty())),
+            strings(&|row| Some(row.reject.reason.clone())),
+        ]
+    });
+    encode(schema, batches)
+}
+
+/// `accounting.parquet`, one row a rule, with the counts of `summary.json`.
+///
+/// # Errors
+/// When the file cannot be encoded.
+pub fn accounting_parquet(account: &Account) -> Result<Vec<u8>, ReportError> {
+    type Number = (&'static str, fn(&RuleAccount) -> u64);
+    const NUMBERS: [Number; 7] = [
+        ("read", |r| r.counts.read),
+        ("loaded", |r| r.counts.loaded),
+        ("rejected", |r| r.counts.rejected),
+        ("filtered", |r| r.counts.filtered),
+        ("kept", |r| r.counts.kept),
+        ("repaired", |r| r.repaired),
+        ("computed", |r| r.computed),
+    ];
+    let rules = &account.rules;
+    let mut fields = vec![
+        Field::new("rule", DataType::Utf8, false),
+        Field::new("from", DataType::Utf8, true),
+        Field::new("to", DataType::Utf8, false),
+        Field::new("counted", DataType::UInt64, true),
+    ];
+    let mut columns: Vec<ArrayRef> = vec![
+        Arc::new(rules.iter().map(|r| Some(r.rule.as_str())).collect::<StringArray>()),
+        Arc::new(rules.iter().map(|r| r.from.as_deref()).collect::<StringArray>()),
+        Arc::new(rules.iter().map(|r| Some(r.to.as_str())).collect::<StringArray>()),
+        Arc::new(rules.iter().map(|r| r.counted).collect::<UInt64Array>()),
+    ];
+    for (name, number) in NUMBERS {
+        fields.push(Field::new(name, DataType::UInt64, false));
+        columns.push(Arc::new(rules.iter().map(|r| Some(number(r))).collect::<UInt64Array>()));
+    }
+    encode(Schema::new(fields), std::iter::once(columns))
+}
+
+fn encode(schema: Schema, batches: impl Iterator<Item = Vec<ArrayRef>>) -> Result<Vec<u8>, ReportError> {
+    let schema = Arc::new(schema);
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_created_by("imis".to_owned())
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties))?;
+    for columns in batches {
+        writer.write(&RecordBatch::try_new(Arc::clone(&schema), columns)?)?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, AsArray};
+    use arrow::datatypes::UInt64Type;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+
+    use super::*;
+    use crate::sample;
+
+    fn read(bytes: Vec<u8>) -> RecordBatch {
+        let batches: Vec<RecordBatch> =
+            ParquetRecordBatchReader::try_new(parquet_bytes(bytes), 100_000).unwrap().map(Result::unwrap).collect();
+        match batches.first() {
+            Some(first) => arrow::compute::concat_batches(&first.schema(), &batches).unwrap(),
+            None => RecordBatch::new_empty(Arc::new(Schema::empty())),
+        }
+    }
+
+    fn parquet_bytes(bytes: Vec<u8>) -> bytes::Bytes {
+        bytes::Bytes::from(bytes)
+    }
+
+    #[test]
+    fn rejects_come_back_masked() {
+        let batch = read(rejects_parquet(&sample::account()).unwrap());
+        let last = batch.num_rows() - 1;
+        let cell =
+            |column: &str, row: usize| batch.column_by_name(column).unwrap().as_string::<i32>().value(row).to_owned();
+        assert_eq!(batch.num_rows(), 13);
+        assert_eq!(cell("key", 0), r#"{"ClaimID":"1"}"#);
+        assert_eq!(cell("key", last), r#"{"Code":"***"}"#);
+        assert_eq!(cell("rule", last), "genders");
+        assert_eq!(cell("reason", 0), "it names no row of tblICDCodes");
+    }
+
+    #[test]
+    fn many_rejects_come_back_all_and_none_are_a_file_too() {
+        let mut account = sample::account();
+        let mut one = account.rejects[0].clone();
+        one.reject.column.clear();
+        account.rejects = vec![one; BATCH + 1];
+        let batch = read(rejects_parquet(&account).unwrap());
+        assert_eq!((batch.num_rows(), batch.column_by_name("column").unwrap().null_count()), (BATCH + 1, BATCH + 1));
+        account.rejects.clear();
+        assert_eq!(read(rejects_parquet(&account).unwrap()).num_rows(), 0);
+    }
+
+    #[test]
+    fn the_accounting_has_a_row_a_rule() {
+        let batch = read(accounting_parquet(&sample::account()).unwrap());
+        let numbers = |name: &str| batch.column_by_name(name).unwrap().as_primitive::<UInt64Type>().clone();
+        assert_eq!(numbers("read").values(), &[25_000, 1_234_567, 4, 0, 0]);
+        assert_eq!(numbers("computed").value(4), 40);
+        assert!(numbers("counted").is_null(4) && batch.column_by_name("from").unwrap().is_null(4));
+    }
+}

@@ -1,0 +1,146 @@
+//! A migration with something of everything in it, for tests.
+
+use std::collections::BTreeMap;
+
+use imis_databases::{Consistency, KeyRange};
+use imis_mappings::account::{Account, Counts, FORMAT, Reject, RejectedRow, RuleAccount, TableAccount};
+use imis_mappings::hazard::Hazard;
+use imis_mappings::plan::{Plan, PlannedRule};
+
+pub(crate) fn rule(name: &str, table: &str, read: u64, rejected: u64, filtered: u64) -> RuleAccount {
+    let loaded = read - rejected - filtered;
+    RuleAccount {
+        rule: name.into(),
+        from: Some(table.into()),
+        to: table.into(),
+        counted: Some(read),
+        counts: Counts { read, loaded, rejected, filtered, ..Counts::default() },
+        repaired: 0,
+        computed: 0,
+    }
+}
+
+pub(crate) fn table(name: &str, loaded: u64) -> TableAccount {
+    TableAccount { table: name.into(), before: 0, removed: 0, loaded, computed: 0, after: loaded }
+}
+
+pub(crate) fn reject(rule: &str, table: &str, key: (&str, &str), column: &str, reason: &str) -> RejectedRow {
+    RejectedRow {
+        rule: rule.into(),
+        table: table.into(),
+        reject: Reject { key: vec![(key.0.into(), key.1.into())], column: column.into(), reason: reason.into() },
+    }
+}
+
+pub(crate) fn account() -> Account {
+    let mut claims = rule("claims", "tblClaim", 25_000, 12, 0);
+    claims.repaired = 3;
+    claims.counts.losses = BTreeMap::from([
+        (("DateFrom".into(), "time-of-day".into()), 1_234),
+        (("Adjuster".into(), "dangling-to-null".into()), 3),
+    ]);
+    let accounts = RuleAccount {
+        from: None,
+        to: "core_User".into(),
+        counted: None,
+        counts: Counts::default(),
+        computed: 40,
+        ..rule("accounts", "core_User", 0, 0, 0)
+    };
+    let names_nothing = "it names no row of tblICDCodes";
+    let mut rejects: Vec<RejectedRow> =
+        (1..=12).map(|id| reject("claims", "tblClaim", ("ClaimID", &id.to_string()), "ICDID", names_nothing)).collect();
+    rejects.push(reject("genders", "tblGender", ("Code", "Z"), "Code", "it breaks tblGender_pkey"));
+    Account {
+        imis: FORMAT,
+        run: "20261122-182125".into(),
+        mapping: "openimis/legacy-to-modular".into(),
+        from: "SQL Server, IMIS on db.example.org".into(),
+        to: "PostgreSQL, openimis on localhost".into(),
+        started: "2026-11-22T18:21:25Z".into(),
+        finished: "2026-11-22T18:23:30Z".into(),
+        rules: vec![
+            claims,
+            rule("insurees", "tblInsuree", 1_234_567, 0, 67),
+            rule("genders", "tblGender", 4, 1, 0),
+            rule("sms", "tblFamilySMS", 0, 0, 0),
+            accounts,
+        ],
+        tables: vec![
+            table("tblClaim", 24_988),
+            table("tblInsuree", 1_234_500),
+            TableAccount { before: 3, removed: 3, ..table("tblGender", 3) },
+            table("tblFamilySMS", 0),
+            TableAccount { computed: 40, before: 1, removed: 1, after: 40, ..table("core_User", 0) },
+        ],
+        rejects,
+        notes: vec!["the key fk_country of tblExtra could not be validated".into()],
+    }
+}
+
+pub(crate) fn plan() -> Plan {
+    let planned = |rule: &str, table: &str, rows, ranges| PlannedRule {
+        rule: rule.into(),
+        from: Some(table.into()),
+        to: table.into(),
+        rows,
+        existing: 0,
+        policy: "refuse".into(),
+        ranges: vec![KeyRange::whole(); ranges],
+    };
+    let hazard = |name: &str, rule: &str, column: &str, what: &str| Hazard {
+        name: name.into(),
+        rule: rule.into(),
+        column: (!column.is_empty()).then(|| column.into()),
+        what: what.into(),
+    };
+    let lost = "the target is a date; a time of day is lost and counted";
+    Plan {
+        imis: 1,
+        made: "2026-11-22T17:00:00Z".into(),
+        mapping: "openimis/legacy-to-modular".into(),
+        mapping_sha256: "ab".repeat(32),
+        from: "SQL Server, IMIS on db.example.org".into(),
+        to: "PostgreSQL, openimis on localhost".into(),
+        source_sha256: String::new(),
+        target_sha256: String::new(),
+        namespace: Default::default(),
+        consistency: Consistency::SingleTransaction,
+        rules: vec![
+            planned("claims", "tblClaim", 25_000, 1),
+            planned("insurees", "tblInsuree", 1_234_567, 13),
+            PlannedRule { existing: 3, policy: "replace".into(), ..planned("genders", "tblGender", 4, 1) },
+            planned("sms", "tblFamilySMS", 0, 1),
+            PlannedRule { from: None, existing: 1, policy: "merge".into(), ..planned("accounts", "core_User", 0, 1) },
+        ],
+        hazards: vec![
+            hazard("filtered", "insurees", "", "rows that do not meet `x is null` stay behind as orphans"),
+            hazard("time-of-day", "claims", "DateFrom", lost),
+            hazard("time-of-day", "claims", "DateTo", lost),
+        ],
+        seal: String::new(),
+    }
+}
+
+/// A run with `many` more rules, tables and reasons than a page can show at once, and rejects with the keys of each.
+pub(crate) fn country(many: u64) -> Account {
+    let mut account = account();
+    let known = ["tblFamilies", "tblPolicy", "tblInsureePolicy", "tblClaimItems", "tblClaimServices", "tblPremium"];
+    for (place, name) in known.iter().enumerate() {
+        let rows = 180_000 + 91_000 * place as u64;
+        account.rules.push(rule(&name.to_lowercase(), name, rows, 0, rows / 9));
+        account.tables.push(table(name, rows - rows / 9));
+    }
+    for place in 0..many {
+        let name = format!("country_table_{place}");
+        account.rules.push(rule(&name, &name, place + 10, 5, 0));
+        account.tables.push(table(&name, place + 5));
+        for id in 1..=5 {
+            let key = ("id", &*id.to_string());
+            account.rejects.push(reject(&name, &name, key, "kind", &format!("it breaks a_constraint_{place}")));
+        }
+        let losses = &mut account.rules[0].counts.losses;
+        losses.insert((format!("Column{place}"), "no-target-column".into()), place + 1);
+    }
+    account
+}

@@ -1,0 +1,128 @@
+//! What a terminal shows: plans, accounts, catalogues, and the one way in which a table is printed.
+
+mod account;
+mod catalog;
+mod plan;
+mod table;
+
+pub use account::account;
+pub use catalog::catalog;
+pub use plan::{hazards, plan, scan};
+pub use table::{Cell, table};
+
+use crate::escape;
+use crate::mask::Values;
+
+/// How a terminal wants it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Whether colours are allowed.
+    pub color: bool,
+    /// Columns of the terminal; `None` where nothing limits a line.
+    pub width: Option<u16>,
+    /// Whether to show rules and tables without rows, and every place of a hazard.
+    pub verbose: bool,
+    /// Whether key values that are not surrogate keys were asked for (`--show-values`).
+    pub values: Values,
+}
+
+/// A tint; nothing where colours are not allowed.
+#[derive(Clone, Copy)]
+enum Tint {
+    Good,
+    Warning,
+    Bad,
+    Heading,
+}
+
+impl Style {
+    fn tint(&self, tint: Tint, text: &str) -> String {
+        let code = match tint {
+            Tint::Good => "32",
+            Tint::Warning => "33",
+            Tint::Bad => "31",
+            Tint::Heading => "1",
+        };
+        if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn heading(&self, text: &str) -> String {
+        format!("\n{}\n\n", self.tint(Tint::Heading, text))
+    }
+}
+
+/// `name  value` lines.
+fn facts(pairs: &[(&str, String)]) -> String {
+    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    pairs.iter().map(|(name, value)| format!("{name:width$}  {}\n", escape::terminal(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    const NARROW: Style = Style { color: false, width: Some(80), verbose: false, values: Values::Masked };
+
+    /// Columns that a line takes; the texts here have no wide characters.
+    fn widest(text: &str) -> usize {
+        text.lines().map(|line| line.chars().count()).max().unwrap_or_default()
+    }
+
+    #[test]
+    fn an_account_fits_a_narrow_terminal() {
+        let text = account(&sample::account(), &NARROW);
+        assert!(widest(&text) <= 80, "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_plan_fits_a_narrow_terminal() {
+        let text = plan(&sample::plan(), &NARROW);
+        assert!(widest(&text) <= 80, "{text}");
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn verbose_shows_what_is_empty_and_every_place() {
+        let verbose = Style { verbose: true, ..NARROW };
+        let (short, long) = [NARROW, verbose].map(|style| account(&sample::account(), &style)).into();
+        assert!(!short.contains("tblFamilySMS") && long.contains("tblFamilySMS"), "{long}");
+        let (short, long) = [NARROW, verbose].map(|style| plan(&sample::plan(), &style)).into();
+        assert!(!short.contains("claims.DateTo") && long.contains("claims.DateTo"), "{long}");
+        assert!(widest(&long) <= 80, "{long}");
+    }
+
+    #[test]
+    fn an_account_that_does_not_balance_ends_with_why() {
+        let mut odd = sample::account();
+        odd.tables[1].after -= 1;
+        let text = account(&odd, &Style { color: true, ..NARROW });
+        let end = text.lines().rev().take(3).collect::<Vec<_>>().join("\n");
+        assert!(end.contains("does not balance") && end.contains("tblInsuree"), "{text}");
+        assert!(end.contains("\u{1b}[31m"), "{text}");
+    }
+
+    #[test]
+    fn names_from_outside_cannot_drive_the_terminal() {
+        let mut odd = sample::account();
+        odd.rules[0].rule = "\u{1b}[2Jclaims".into();
+        odd.tables[0].table = "tbl\u{202e}mialC".into();
+        odd.notes = vec!["a\nb\u{7}".into()];
+        odd.from = "x\u{9b}31m".into();
+        let text = account(&odd, &NARROW);
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{7}', '\u{9b}']), "{text}");
+    }
+
+    #[test]
+    fn a_catalogue_is_summed_up() {
+        let text = r#"{"imis": 1, "engine": "mssql", "collation": "Latin1_General_CI_AS", "tables": [
+            {"schema": "dbo", "name": "tblClaim", "columns": [
+                {"name": "ClaimID", "type": "int", "nullable": false, "identity": true},
+                {"name": "ICDID", "type": "int", "nullable": true}],
+             "primary_key": {"columns": ["ClaimID"]}, "foreign_keys": []},
+            {"schema": "dbo", "name": "tblExtra", "columns": [{"name": "a", "type": "int", "nullable": true}]}]}"#;
+        let found = imis_schemas::Catalog::parse(text).unwrap();
+        insta::assert_snapshot!(catalog(&found, &Style { verbose: true, ..NARROW }));
+    }
+}
