@@ -36,7 +36,7 @@ lint: setup-build setup-lint
 	@sh .ci/deny $(DENY)
 
 bench: setup
-	@cargo run --release -p imis-fixtures --features servers --bin bench
+	@cargo bench -p imis-cli --bench migrate
 
 docs:
 	@if command -v mdbook >/dev/null 2>&1; then mdbook build docs; else \

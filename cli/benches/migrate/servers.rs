@@ -1,0 +1,151 @@
+//! The two ends: a SQL Server on the loopback in a process of its own, and a PostgreSQL cluster.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use imis_databases::postgres::baseline::Shape;
+use imis_fixtures::backend::{Backend, Birth, shared_folder};
+use imis_fixtures::country::{Country, CountryParameters};
+use imis_fixtures::postgres::Cluster;
+use imis_fixtures::sqlserver::{Options, SqlServer, Tables};
+use tokio::runtime::Runtime;
+
+use crate::Outcome;
+use crate::process::{Cpu, cpu_of, family_cpu};
+
+/// The role of the process that is the SQL Server.
+pub(crate) const ROLE: &str = "server";
+/// The table that is large.
+pub(crate) const TABLE: &str = "tblInsuree";
+/// The login of a server that lives for the benchmark only.
+const PASSWORD: &str = "Bench-1";
+
+/// Both servers, running.
+pub(crate) struct Servers {
+    pub(crate) runtime: Runtime,
+    sql_server: Child,
+    port: u16,
+    cluster: Cluster,
+    template: String,
+    /// Where rows come from, in words.
+    pub(crate) data: String,
+    /// How many insurees there are.
+    pub(crate) rows: u64,
+    /// PostgreSQL's version.
+    pub(crate) postgres: String,
+    /// A folder for files that go when the benchmark ends.
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Servers {
+    /// Starts them, the SQL Server with about so many insurees.
+    pub(crate) fn start(rows: u64) -> Outcome<Self> {
+        let mut sql_server = Command::new(std::env::current_exe()?)
+            .arg(ROLE)
+            .env("IMIS_BENCH_ROWS", rows.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut said = BufReader::new(sql_server.stdout.take().ok_or("the SQL Server has no output")?);
+        let mut next = || -> Outcome<String> {
+            let mut line = String::new();
+            said.read_line(&mut line)?;
+            Ok(line.trim().to_owned())
+        };
+        let port = next()?.parse().map_err(|_| "the SQL Server did not start")?;
+        let rows = next()?.parse()?;
+        let data = next()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let cluster = Cluster::start()?;
+        let (template, postgres) = runtime.block_on(async {
+            let backend = Backend::ensure().await?;
+            let template = backend.template(&cluster, Shape::Wide, &Birth::Empty).await?;
+            let row = cluster.connect("postgres").await?.query_one("SHOW server_version", &[]).await?;
+            Outcome::Ok((template, row.get(0)))
+        })?;
+        let folder = tempfile::tempdir()?;
+        Ok(Servers { runtime, sql_server, port, cluster, template, data, rows, postgres, folder })
+    }
+
+    /// The SQL Server's location.
+    pub(crate) fn source(&self) -> String {
+        format!("mssql://sa@127.0.0.1:{}/IMIS?encrypt=off", self.port)
+    }
+
+    /// The password of the source.
+    pub(crate) fn source_password(&self) -> &'static str {
+        PASSWORD
+    }
+
+    /// The location of a database of the cluster.
+    pub(crate) fn target(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.cluster.port())
+    }
+
+    /// The password of the target.
+    pub(crate) fn target_password(&self) -> &str {
+        self.cluster.password()
+    }
+
+    /// A migrated database without rows.
+    pub(crate) fn empty_database(&self, name: &str) -> Outcome<()> {
+        Ok(self.runtime.block_on(self.cluster.create_database_from(&self.template, name))?)
+    }
+
+    /// A connection to a database of the cluster.
+    pub(crate) async fn connect(&self, database: &str) -> Outcome<tokio_postgres::Client> {
+        Ok(self.cluster.connect(database).await?)
+    }
+
+    /// What the SQL Server and what PostgreSQL have used so far.
+    pub(crate) fn cpu(&self) -> (Cpu, Cpu) {
+        // Its first line is the process.
+        let file = self.cluster.socket_folder().join("data/postmaster.pid");
+        let postmaster = std::fs::read_to_string(file).ok().and_then(|text| text.lines().next()?.parse().ok());
+        (cpu_of(self.sql_server.id()), postmaster.map(family_cpu).unwrap_or_default())
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        let _ = self.sql_server.kill();
+        let _ = self.sql_server.wait();
+    }
+}
+
+/// Is the SQL Server, until the other end closes.
+pub(crate) fn serve() -> Outcome<()> {
+    let wanted: u64 = std::env::var("IMIS_BENCH_ROWS")?.parse()?;
+    let (tables, rows, data) = tables(wanted)?;
+    let server = SqlServer::start(Options::new(tables, PASSWORD))?;
+    let mut out = std::io::stdout();
+    writeln!(out, "{}\n{rows}\n{data}", server.port())?;
+    out.flush()?;
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+/// The tables of the official demo database, or of a made country where that is not there, with the insurees repeated.
+fn tables(wanted: u64) -> Outcome<(Tables, u64, &'static str)> {
+    let catalog = imis_schemas::release("legacy/24.04")?;
+    let demo: Option<PathBuf> = shared_folder().map(|folder| folder.join("demo"));
+    let (tables, first, data) = match demo {
+        Some(folder) => {
+            let tables = Tables::csv(catalog, &folder)?;
+            let reader = csv::Reader::from_path(folder.join(format!("{TABLE}.csv")))?;
+            (tables, reader.into_records().count() as u64, "the official demo database")
+        }
+        None => {
+            let country = Country::new(CountryParameters::default())?;
+            let mut tables = Tables::new(country.catalog().clone())?;
+            for table in &country.catalog().tables {
+                tables = tables.with_batches(&table.name, country.batches(&table.name).collect())?;
+            }
+            let first = country.batches(TABLE).map(|batch| batch.num_rows() as u64).sum();
+            (tables, first, "a made country of 200 families")
+        }
+    };
+    let times = wanted.div_ceil(first.max(1)).max(1);
+    Ok((tables.repeat(TABLE, times)?, first * times, data))
+}

@@ -1,0 +1,186 @@
+//! The table of figures, plain and as a page of the book.
+
+use std::fmt::Write;
+
+use crate::MEMORY_LIMIT;
+use crate::machine::Machine;
+use crate::servers::Servers;
+
+/// What was measured of one step.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    /// How many rows went through, where the step is about rows.
+    pub(crate) rows: Option<u64>,
+    pub(crate) seconds: f64,
+    /// CPU of the measured process.
+    pub(crate) cpu_seconds: f64,
+    /// Its peak memory.
+    pub(crate) peak_bytes: u64,
+    /// CPU that the SQL Server used meanwhile.
+    pub(crate) source_cpu_seconds: f64,
+    /// CPU that PostgreSQL used meanwhile.
+    pub(crate) target_cpu_seconds: f64,
+}
+
+impl Figure {
+    /// The same under another name.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+
+    fn cells(&self) -> [String; 7] {
+        let rows = self.rows.unwrap_or(0).max(1) as f64;
+        let per_million = |seconds: f64| format!("{:.2}", seconds / rows * 1e6);
+        [
+            self.name.clone(),
+            format!("{:.1}", self.seconds),
+            grouped((rows / self.seconds.max(1e-9)) as u64),
+            per_million(self.cpu_seconds),
+            mib(self.peak_bytes),
+            per_million(self.source_cpu_seconds),
+            per_million(self.target_cpu_seconds),
+        ]
+    }
+
+    fn phase_cells(&self) -> [String; 5] {
+        let seconds = |seconds: f64| format!("{seconds:.1}");
+        [
+            self.name.clone(),
+            seconds(self.seconds),
+            seconds(self.cpu_seconds),
+            seconds(self.source_cpu_seconds),
+            seconds(self.target_cpu_seconds),
+        ]
+    }
+}
+
+const STEPS: [&str; 7] =
+    ["step", "seconds", "rows/s", "CPU s/M rows", "peak memory", "SQL Server s/M", "PostgreSQL s/M"];
+const PHASES: [&str; 5] = ["phase of the migration", "seconds", "CPU s", "SQL Server s", "PostgreSQL s"];
+
+/// Everything that was measured.
+pub(crate) struct Report<'a> {
+    pub(crate) machine: Machine,
+    pub(crate) servers: &'a Servers,
+    pub(crate) figures: Vec<Figure>,
+    pub(crate) phases: Vec<Figure>,
+}
+
+impl Report<'_> {
+    /// For a terminal.
+    pub(crate) fn plain(&self) -> String {
+        let figures: Vec<_> = self.figures.iter().map(Figure::cells).collect();
+        let phases: Vec<_> = self.phases.iter().map(Figure::phase_cells).collect();
+        format!("{}\n\n{}\n{}", self.setting(), aligned(&STEPS, &figures, ""), aligned(&PHASES, &phases, ""))
+    }
+
+    /// As a page of the book.
+    pub(crate) fn markdown(&self) -> String {
+        let figures: Vec<_> = self.figures.iter().map(Figure::cells).collect();
+        let phases: Vec<_> = self.phases.iter().map(Figure::phase_cells).collect();
+        format!(
+            "# Benchmarks\n\n<!-- Written by `IMIS_BENCH_WRITE=1 make bench`; text and figures come from cli/benches/migrate. -->\n\n\
+             `make bench` measures a migration over the wire, step by step. {}\n\n{}\n{}\n{}",
+            self.setting(),
+            aligned(&STEPS, &figures, "|"),
+            aligned(&PHASES, &phases, "|"),
+            METHOD.replace("{limit}", &mib(MEMORY_LIMIT)),
+        )
+    }
+
+    fn setting(&self) -> String {
+        let machine = &self.machine;
+        let others = match machine.load_before {
+            load if load < 0.3 => "nothing else was running".to_owned(),
+            load => format!(
+                "other work was running on the same cores (load {load:.1} before the start), so times are upper bounds"
+            ),
+        };
+        format!(
+            "{} rows of tblInsuree, made by repeating those of {}.\nMeasured on {}: {} cores ({}), {:.0} GiB of memory, Linux {}, PostgreSQL {}; {others}.",
+            grouped(self.servers.rows),
+            self.servers.data,
+            machine.date,
+            machine.cores,
+            machine.processor,
+            machine.memory_bytes as f64 / f64::from(1 << 30),
+            machine.kernel,
+            self.servers.postgres,
+        )
+    }
+}
+
+const METHOD: &str = "\
+## What is measured
+
+Every step is a process of its own; the two servers are others and are counted apart. CPU is user and system time as the kernel counts it,
+in seconds for a million rows, without connecting and planning (but for the whole, which has everything in it). Peak memory is the kernel's
+`VmHWM`. `make bench` fails when a process of `imis` passes {limit}.
+
+- *read*: one SELECT over TDS, without TLS, into Arrow batches, which are dropped.
+- *read and map*: the same, and the pack's rule for insurees on every batch. The difference to *read* is the mapping.
+- *encode*: batches that are ready in memory (and counted in its peak) into the bytes of binary COPY, which are dropped.
+- *COPY from a ready file*: the bytes of the same rows from a file into a table as a migration finds it: primary key and uniques there,
+  foreign keys and other indexes away. One connection. Nobody who loads with COPY is faster than the server lets him be.
+- *migrate: its load*: the phase in which rows go from server to server: two connections at each end, ranges of about 100,000 rows, each
+  in a transaction with its line in the ledger.
+- *the whole: imis migrate*: the program with the full pack and all 65 tables, from start to end: catalogues, plan, load, keys, indexes,
+  foreign keys, account.
+- *the whole: imis snapshot*: all tables into Parquet.
+
+## What is not
+
+- SQL Server itself: the source is the loopback server of the fixtures, which has no locks, no disk and no network to wait for, but shares the
+  cores with what is measured. Its CPU stands in its own column; where the sum of the three columns reaches the cores, the cores are the
+  bottleneck, and a server on another machine leaves more of them to `imis`.
+- PostgreSQL's promises: the cluster runs with `fsync` off on the same disk; a real one writes its log and waits for it.
+- Encryption on either line.
+- Other tools for the same job; they come with a later issue.
+- Wide rows and large cells: an insuree has no photo in its row.
+";
+
+/// A table with columns as wide as they need to be; with `|` between them it is Markdown.
+fn aligned<const N: usize>(head: &[&str; N], rows: &[[String; N]], bar: &str) -> String {
+    let widths: [usize; N] =
+        std::array::from_fn(|at| rows.iter().map(|row| row[at].len()).chain([head[at].len()]).max().unwrap_or(0));
+    let line = |cells: [&str; N]| {
+        let mut text = String::from(bar);
+        for (at, (cell, width)) in cells.iter().zip(widths).enumerate() {
+            let pad = if bar.is_empty() && at == 0 { "" } else { " " };
+            let _ = if at == 0 {
+                write!(text, "{pad}{cell:<width$} {bar}")
+            } else {
+                write!(text, "{pad}{cell:>width$} {bar}")
+            };
+        }
+        text.trim_end().to_owned() + "\n"
+    };
+    let mut text = line(std::array::from_fn(|at| head[at]));
+    if !bar.is_empty() {
+        text.push_str(&format!("|---|{}\n", "---:|".repeat(N - 1)));
+    }
+    for row in rows {
+        text.push_str(&line(std::array::from_fn(|at| row[at].as_str())));
+    }
+    text
+}
+
+/// Bytes in MiB.
+pub(crate) fn mib(bytes: u64) -> String {
+    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
