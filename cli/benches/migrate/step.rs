@@ -72,6 +72,23 @@ struct Said {
     peak_bytes: u64,
 }
 
+/// How many times a step is run that can be repeated.
+const TRIES: usize = 3;
+
+/// Runs steps in turns and takes the run of each that used the least CPU: what else the machine does only adds to it.
+pub(crate) fn least(steps: &[Step], servers: &Servers) -> Outcome<Vec<Figure>> {
+    let mut best: Vec<Figure> = steps.iter().map(|step| measure(*step, servers)).collect::<Outcome<_>>()?;
+    for _ in 1..TRIES {
+        for (step, best) in steps.iter().zip(&mut best) {
+            let again = measure(*step, servers)?;
+            if again.cpu_seconds < best.cpu_seconds {
+                *best = again;
+            }
+        }
+    }
+    Ok(best)
+}
+
 /// Runs a step in a new process.
 pub(crate) fn measure(step: Step, servers: &Servers) -> Outcome<Figure> {
     eprintln!("bench: {}", step.title());

@@ -117,7 +117,8 @@ const METHOD: &str = "\
 
 Every step is a process of its own; the two servers are others and are counted apart. CPU is user and system time as the kernel counts it,
 in seconds for a million rows, without connecting and planning (but for the whole, which has everything in it). Peak memory is the kernel's
-`VmHWM`. `make bench` fails when a process of `imis` passes {limit}.
+`VmHWM`; the load's is that of the whole. `make bench` fails when a process of `imis` passes {limit}. *read*, *read and map* and *encode*
+are run three times and the run with the least CPU counts; the others are run once.
 
 - *read*: one SELECT over TDS, without TLS, into Arrow batches, which are dropped.
 - *read and map*: the same, and the pack's rule for insurees on every batch. The difference to *read* is the mapping.
