@@ -10,11 +10,11 @@ use futures::{SinkExt, StreamExt};
 use imis_databases::postgres::copy::CopyEncoder;
 use imis_databases::postgres::{copy_statement, describe_error};
 use imis_databases::{KeyRange, Location, ReadRequest, Source};
-use imis_mappings::bind::bind;
+use imis_mappings::bind::{BoundMapping, bind};
 use imis_mappings::language::Mapping;
 use imis_mappings::plan::{Ends, Plan};
 use imis_mappings::run::{self, Progress};
-use imis_schemas::{Catalog, Engine, Table};
+use imis_schemas::{Catalog, Column, DataType, Engine, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
@@ -70,6 +70,23 @@ struct Said {
     seconds: f64,
     cpu_seconds: f64,
     peak_bytes: u64,
+}
+
+/// How many times a step is run that can be repeated.
+const TRIES: usize = 3;
+
+/// Runs steps in turns and takes the run of each that used the least CPU: what else the machine does only adds to it.
+pub(crate) fn least(steps: &[Step], servers: &Servers) -> Outcome<Vec<Figure>> {
+    let mut best: Vec<Figure> = steps.iter().map(|step| measure(*step, servers)).collect::<Outcome<_>>()?;
+    for _ in 1..TRIES {
+        for (step, best) in steps.iter().zip(&mut best) {
+            let again = measure(*step, servers)?;
+            if again.cpu_seconds < best.cpu_seconds {
+                *best = again;
+            }
+        }
+    }
+    Ok(best)
 }
 
 /// Runs a step in a new process.
@@ -192,11 +209,14 @@ fn insurees(catalog: &Catalog) -> Outcome<Arc<Table>> {
 }
 
 async fn read() -> Outcome<Said> {
-    let (source, catalog) = open("FROM").await?;
-    let table = insurees(&catalog)?;
+    // Binding is not needed here, but memory that is in use changes what the allocator does: as in the next step.
+    let Bound { source, source_catalog, .. } = &bound().await?;
+    let table = insurees(source_catalog)?;
+    let is_read = |column: &&Column| column.data_type(Engine::Mssql) != DataType::RowVersion;
+    let columns = table.columns.iter().filter(is_read).map(|column| column.name.clone()).collect();
     let watch = Watch::start();
     let mut rows = 0;
-    let mut chunks = source.read(ReadRequest::all(table));
+    let mut chunks = source.read(ReadRequest::all(table).columns(columns));
     while let Some(chunk) = chunks.next().await {
         rows += chunk?.batch.num_rows() as u64;
     }
@@ -213,12 +233,20 @@ impl Progress for Silence {
     fn done(&self, _: &str) {}
 }
 
-async fn map() -> Outcome<Said> {
+/// The pack, bound to the source, with a plan that reads the insurees and nothing else.
+struct Bound {
+    source: Arc<dyn Source>,
+    source_catalog: Arc<Catalog>,
+    mapping: BoundMapping,
+    plan: Plan,
+}
+
+async fn bound() -> Outcome<Bound> {
     let (source, source_catalog) = open("FROM").await?;
     let target_catalog = imis_schemas::release("modular/1.11")?;
     let mapping = Mapping::pack("openimis/legacy-to-modular").map_err(|e| e.to_string())?;
     let namespace = uuid::Uuid::NAMESPACE_URL;
-    let bound = bind(&mapping, &source_catalog, &target_catalog, namespace).await.map_err(|e| e.to_string())?;
+    let fitted = bind(&mapping, &source_catalog, &target_catalog, namespace).await.map_err(|e| e.to_string())?;
     let ends = Ends {
         source: &source,
         source_catalog: &source_catalog,
@@ -227,14 +255,19 @@ async fn map() -> Outcome<Said> {
         to: "nothing".to_owned(),
         from: "the source".to_owned(),
     };
-    let mut plan = Plan::make(&mapping, &bound, &ends, namespace).await?;
+    let mut plan = Plan::make(&mapping, &fitted, &ends, namespace).await?;
     for rule in &mut plan.rules {
         let is_large = rule.from.as_deref().is_some_and(|from| from.ends_with(TABLE)) && rule.to.ends_with(TABLE);
-        // One statement for all rows, as in the step before, so that the two can be compared.
+        // One statement for all rows, as in the step without mapping, so that the two can be compared.
         rule.ranges = if is_large { vec![KeyRange::whole()] } else { Vec::new() };
     }
+    Ok(Bound { source, source_catalog, mapping: fitted, plan })
+}
+
+async fn map() -> Outcome<Said> {
+    let Bound { source, mapping, plan, .. } = &bound().await?;
     let watch = Watch::start();
-    let counts = run::scan(&bound, &plan, &source, false, &Silence).await?;
+    let counts = run::scan(mapping, plan, source, false, &Silence).await?;
     let rows = counts.iter().map(|(_, counts)| counts.loaded).sum();
     Ok(watch.stop(rows))
 }
