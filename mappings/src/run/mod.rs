@@ -211,7 +211,10 @@ impl Run<'_> {
     fn stop_on_reject(&self, rule: &str, rejects: &[crate::account::Reject]) -> Result<(), Error> {
         match (self.options.on_reject, rejects.first()) {
             (OnReject::Stop, Some(first)) => {
-                let key = first.key.iter().map(|(c, v)| format!("{c} {v}")).collect::<Vec<_>>().join(", ");
+                // A key that is text is a value of a cell, and errors show none.
+                let shown = |v: &String| v.parse::<i64>().is_ok() || uuid::Uuid::try_parse(v).is_ok();
+                let key = first.key.iter().map(|(c, v)| format!("{c} {}", if shown(v) { v.as_str() } else { "***" }));
+                let key = key.collect::<Vec<_>>().join(", ");
                 let row = if key.is_empty() { "a row without key".to_owned() } else { format!("the row with {key}") };
                 Err(Error::new(
                     ErrorKind::Data,
