@@ -3,11 +3,14 @@
 //! [`Mapping::pack`] reads a pack that the program carries, [`Mapping::open`] one from files. What comes out is only
 //! parsed; [`crate::bind`] holds it against two catalogues.
 
+mod error;
 mod model;
 mod parse;
+mod text;
 
+pub(crate) use error::closest;
+pub use error::{MappingError, MappingErrors};
 pub use model::{
     ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
 };
-pub(crate) use parse::closest;
-pub use parse::{MappingError, MappingErrors, pack_names};
+pub use parse::pack_names;

@@ -1,0 +1,276 @@
+//! Rules that take their rows one by one from a source table, or from a query.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use imis_schemas::{Column, Table, same_name};
+
+use super::{Binder, Dropped, QueryWay, RowWay, plain_column, plain_default, quoted};
+use crate::expression::{Expression, ExpressionError, columns_used, fold_names, schema_of, trouble};
+use crate::hazard::Hazard;
+use crate::language::{ColumnRule, Located, MappingError, Rule};
+
+impl Binder<'_> {
+    pub(super) fn rows(&mut self, rule: &Rule, source: &Arc<Table>, target: &Arc<Table>) -> Option<RowWay> {
+        let errors_before = self.errors.len();
+        let engine = self.source.engine;
+        let all: Vec<String> = source.columns.iter().map(|c| c.name.clone()).collect();
+        let whole = schema_of(source, engine, &all);
+        let mut used: HashSet<String> = HashSet::new();
+        let mut dropped = Vec::new();
+
+        // Which expression each target column gets, and which source columns that uses.
+        let mut wanted: Vec<(&Column, String, ColumnRule, Option<Located<String>>)> = Vec::new();
+        for (name, _) in &rule.columns {
+            let (name, said) = (&name.value, &name.place);
+            let column_rule = rule.columns.iter().find(|(n, _)| n.value == *name).map(|(_, c)| c);
+            if target.column(name).is_none() && !column_rule.is_some_and(|c| c.if_in_target) {
+                self.unknown_column(said, name, target, "target");
+            }
+        }
+        for column in &target.columns {
+            let said = rule.columns.iter().find(|(name, _)| same_name(&name.value, &column.name));
+            let by_name = source.column(&column.name);
+            let left = by_name.is_some_and(|c| rule.leave.iter().any(|(name, _)| same_name(&name.value, &c.name)));
+            match said {
+                Some((name, column_rule)) => {
+                    let written = column_rule
+                        .value
+                        .clone()
+                        .or_else(|| by_name.map(|c| Located { value: quoted(&c.name), place: name.place.clone() }));
+                    match self.choose(column_rule, written, &whole) {
+                        Ok(Some(chosen)) => {
+                            wanted.push((column, chosen.value.clone(), column_rule.clone(), Some(chosen)));
+                        }
+                        Ok(None) => {
+                            if column_rule.value.is_none() && by_name.is_none() && self.column_is_needed(column) {
+                                self.errors.push(self.no_value(rule, column));
+                            }
+                        }
+                        Err(error) => self.errors.push(error),
+                    }
+                }
+                None if left && self.column_is_needed(column) => self.errors.push(self.no_value(rule, column)),
+                None if left => {}
+                None => match by_name {
+                    Some(own) => wanted.push((column, quoted(&own.name), ColumnRule::default(), None)),
+                    None if self.column_is_needed(column) => self.errors.push(self.no_value(rule, column)),
+                    None => {}
+                },
+            }
+        }
+
+        let mut columns = Vec::new();
+        for (column, sql, column_rule, at) in wanted {
+            let place = at.as_ref().map_or(&rule.to.place, |l| &l.place);
+            match columns_used(&self.context, &sql, &whole) {
+                Ok(names) => used.extend(names),
+                Err(error) => {
+                    self.expression_error(place, &error, source);
+                    continue;
+                }
+            }
+            match Expression::new(&self.context, &sql, &whole) {
+                Err(error) => self.expression_error(place, &error, source),
+                Ok(expression) => {
+                    let plain = plain_column(&sql, source);
+                    if let Some(fit) = self.fit(rule, place, column, &expression, plain, &column_rule) {
+                        columns.push((sql, fit));
+                    }
+                }
+            }
+        }
+
+        let filter =
+            rule.filter.as_ref().and_then(|filter| match columns_used(&self.context, &filter.keep.value, &whole) {
+                Ok(names) => {
+                    used.extend(names);
+                    self.hazards.push(Hazard::new(
+                        "filtered",
+                        &rule.name.value,
+                        None,
+                        format!("rows that do not meet `{}` stay behind as {}", filter.keep.value, filter.name),
+                    ));
+                    Some((filter.name.clone(), filter.keep.value.clone()))
+                }
+                Err(error) => {
+                    self.expression_error(&filter.keep.place, &error, source);
+                    None
+                }
+            });
+
+        // Every source column is used, or left with a reason.
+        for column in &source.columns {
+            let named =
+                |list: &[(Located<String>, String)]| list.iter().any(|(n, _)| same_name(&n.value, &column.name));
+            if used.contains(&column.name.to_lowercase()) || named(&rule.leave) {
+                continue;
+            }
+            if named(&rule.leave_if_absent) {
+                self.hazards.push(Hazard::new(
+                    "no-target-column",
+                    &rule.name.value,
+                    Some(&column.name),
+                    "the target has no such column; values other than NULL and the default are counted as lost",
+                ));
+                dropped.push(Dropped { column: column.name.clone(), default: plain_default(column) });
+                continue;
+            }
+            // A column that this release always has and the mapping does not mention: drift or a country's own.
+            self.errors.push(
+                MappingError::at(
+                    &rule.name.place,
+                    format!("the source column {}.{} goes nowhere", source.name, column.name),
+                )
+                .with_help(format!(
+                    "Map it under `columns`, or say why it stays behind: `leave: {{ {}: \"reason\" }}`.",
+                    column.name
+                )),
+            );
+        }
+        for (name, _) in rule.leave.iter().chain(&rule.leave_if_absent) {
+            // An older source may lack the column; a name that no column is close to is a slip of the pen.
+            if source.column(&name.value).is_none()
+                && let Some(near) =
+                    crate::language::closest(&name.value, source.columns.iter().map(|c| c.name.as_str()))
+                && near.len() == name.value.len()
+                && !rule.leave.iter().any(|(n, _)| same_name(&n.value, near))
+            {
+                self.unknown_column(&name.place, &name.value, source, "source");
+            }
+        }
+        if self.errors.len() > errors_before {
+            return None;
+        }
+
+        // Read only what is needed, the key always, so that a row can be named.
+        let key: Vec<String> = source.key_columns().to_vec();
+        let read: Vec<String> = source
+            .columns
+            .iter()
+            .filter(|c| {
+                used.contains(&c.name.to_lowercase())
+                    || key.contains(&c.name)
+                    || dropped.iter().any(|d| d.column == c.name)
+            })
+            .map(|c| c.name.clone())
+            .collect();
+        let schema = schema_of(source, engine, &read);
+        let retyped = |sql: &str| Expression::new(&self.context, sql, &schema).ok();
+        let columns = columns.into_iter().filter_map(|(sql, fit)| Some((retyped(&sql)?, fit))).collect();
+        let filter = filter.and_then(|(name, sql)| Some((name, retyped(&sql)?)));
+        for name in &read {
+            self.source_hazard(rule, source, name);
+        }
+        Some(RowWay { read, schema, filter, columns, dropped, key })
+    }
+
+    pub(super) async fn query(
+        &mut self,
+        rule: &Rule,
+        query: &Located<String>,
+        target: &Arc<Table>,
+    ) -> Option<QueryWay> {
+        let errors_before = self.errors.len();
+        let planned = match fold_names(&query.value) {
+            Ok(sql) => match self.context.state().create_logical_plan(&sql).await {
+                Ok(plan) => Ok((sql, plan)),
+                Err(error) => Err(trouble(&error)),
+            },
+            Err(error) => Err(error),
+        };
+        let (sql, plan) = match planned {
+            Ok(planned) => planned,
+            Err(error) => {
+                let text = match error {
+                    ExpressionError::UnknownColumn(name) => {
+                        format!("the query names a column `{name}` that is not there")
+                    }
+                    ExpressionError::Wrong(text) => text,
+                };
+                self.errors.push(MappingError::at(&query.place, format!("rule {}: {text}", rule.name.value)));
+                return None;
+            }
+        };
+        let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+        for (name, said) in &rule.columns {
+            if target.column(&name.value).is_none() && !said.if_in_target {
+                self.unknown_column(&name.place, &name.value, target, "target");
+            }
+        }
+        for field in schema.fields() {
+            if target.column(field.name()).is_none()
+                && !rule.leave_if_absent.iter().any(|(name, _)| same_name(&name.value, field.name()))
+            {
+                self.unknown_column(&query.place, field.name(), target, "target");
+            }
+        }
+        let mut columns = Vec::new();
+        for column in &target.columns {
+            let said = rule.columns.iter().find(|(name, _)| same_name(&name.value, &column.name));
+            let by_name = schema.field_with_name(&column.name.to_lowercase()).is_ok();
+            let column_rule = said.map(|(_, rule)| rule.clone()).unwrap_or_default();
+            let sql = match (&column_rule.value, by_name) {
+                (Some(value), _) => value.value.clone(),
+                (None, true) => quoted(&column.name),
+                (None, false) if self.column_is_needed(column) => {
+                    self.errors.push(self.no_value(rule, column));
+                    continue;
+                }
+                (None, false) => continue,
+            };
+            let place = column_rule.value.as_ref().map_or(&query.place, |value| &value.place).clone();
+            match Expression::new(&self.context, &sql, &schema) {
+                Err(ExpressionError::UnknownColumn(name)) => {
+                    self.errors.push(MappingError::at(&place, format!("the query's result has no column {name}")))
+                }
+                Err(ExpressionError::Wrong(text)) => self.errors.push(MappingError::at(&place, text)),
+                Ok(expression) => {
+                    if let Some(fit) = self.fit(rule, &place, column, &expression, None, &column_rule) {
+                        columns.push((expression, fit));
+                    }
+                }
+            }
+        }
+        if self.errors.len() > errors_before {
+            return None;
+        }
+        let key = target.key_columns().iter().map(|k| k.to_lowercase()).collect();
+        let read = schema.fields().iter().map(|f| f.name().clone()).collect();
+        Some(QueryWay { sql, rows: RowWay { read, schema, filter: None, columns, dropped: Vec::new(), key } })
+    }
+
+    /// The expression that holds for this source: `value`, or `when-missing` where the source lacks a column of it.
+    fn choose(
+        &self,
+        rule: &ColumnRule,
+        value: Option<Located<String>>,
+        schema: &SchemaRef,
+    ) -> Result<Option<Located<String>>, MappingError> {
+        let Some(value) = value else { return Ok(rule.when_missing.clone()) };
+        match columns_used(&self.context, &value.value, schema) {
+            Err(ExpressionError::UnknownColumn(_)) if rule.when_missing.is_some() => Ok(rule.when_missing.clone()),
+            _ => Ok(Some(value)),
+        }
+    }
+
+    fn column_is_needed(&self, column: &Column) -> bool {
+        !column.nullable && column.default.is_none() && !column.identity
+    }
+
+    fn no_value(&self, rule: &Rule, column: &Column) -> MappingError {
+        MappingError::at(
+            &rule.name.place,
+            format!("the target column {}.{} takes no NULL and gets no value", rule.to.value, column.name),
+        )
+        .with_help(format!("Give it one: `columns: {{ {}: \"...\" }}`.", column.name))
+    }
+
+    fn expression_error(&mut self, place: &crate::language::Place, error: &ExpressionError, source: &Table) {
+        match error {
+            ExpressionError::UnknownColumn(name) => self.unknown_column(place, name, source, "source"),
+            ExpressionError::Wrong(text) => self.errors.push(MappingError::at(place, text.clone())),
+        }
+    }
+}

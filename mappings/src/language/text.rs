@@ -1,0 +1,208 @@
+//! The shapes of the YAML, as they are written.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{
+    Deserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer, value::SeqAccessDeserializer,
+};
+use serde_yaml::Spanned;
+
+use super::model::{KeyBroken, Misfit};
+
+/// A YAML mapping that keeps its order and the places of its keys.
+pub(super) struct Ordered<V>(pub(super) Vec<(Spanned<String>, V)>);
+
+impl<V> Default for Ordered<V> {
+    fn default() -> Self {
+        Ordered(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Ordered<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+            type Value = Ordered<V>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of names")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    entries.push((key, map.next_value()?));
+                }
+                Ok(Ordered(entries))
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Ordered::default())
+            }
+        }
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+/// Something that may be written short, as a text, or long, as a mapping or a list.
+pub(super) enum ShortOr<T> {
+    Short(String),
+    Long(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ShortOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = ShortOr<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a mapping")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(ShortOr::Short(text.to_owned()))
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+                Ok(ShortOr::Short(value.to_string()))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+                Ok(ShortOr::Short(value.to_string()))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+                Ok(ShortOr::Short(value.to_string()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(ShortOr::Long)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(SeqAccessDeserializer::new(seq)).map(ShortOr::Long)
+            }
+        }
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct FileText {
+    pub(super) mapping: Option<String>,
+    pub(super) extends: Option<Spanned<String>>,
+    pub(super) title: Option<String>,
+    pub(super) from: Option<String>,
+    pub(super) to: Option<String>,
+    #[serde(default)]
+    pub(super) files: Vec<String>,
+    #[serde(default)]
+    pub(super) migrated: bool,
+    pub(super) reference: Option<String>,
+    #[serde(default)]
+    pub(super) unused: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) leave_tables: Ordered<String>,
+    #[serde(default)]
+    pub(super) rules: Ordered<RuleText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RuleText {
+    pub(super) from: Option<Spanned<ShortOr<OriginText>>>,
+    pub(super) to: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) optional_target: bool,
+    pub(super) when_missing_table: Option<String>,
+    #[serde(default)]
+    pub(super) columns: Ordered<Spanned<ShortOr<ColumnText>>>,
+    #[serde(default)]
+    pub(super) leave: Ordered<String>,
+    #[serde(default)]
+    pub(super) leave_if_absent: Ordered<String>,
+    pub(super) r#where: Option<FilterText>,
+    pub(super) existing: Option<Spanned<ShortOr<ExistingText>>>,
+    #[serde(default)]
+    pub(super) keys: Ordered<KeyText>,
+    #[serde(default)]
+    pub(super) uniques: Vec<Vec<String>>,
+    pub(super) note: Option<String>,
+    #[expect(dead_code, reason = "for the reader of the file")]
+    pub(super) why: Option<String>,
+}
+
+pub(super) enum OriginText {
+    Tables(Vec<String>),
+    Query { table: Option<String>, query: String },
+}
+
+impl<'de> Deserialize<'de> for OriginText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct QueryText {
+            table: Option<String>,
+            query: String,
+        }
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = OriginText;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table, a list of tables, or a query")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let QueryText { table, query } = QueryText::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(OriginText::Query { table, query })
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(OriginText::Tables)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct ColumnText {
+    pub(super) value: Option<Plain>,
+    pub(super) when_missing: Option<Plain>,
+    pub(super) why: Option<String>,
+    pub(super) loses: Option<ShortOr<Vec<String>>>,
+    pub(super) too_long: Option<Misfit>,
+    pub(super) out_of_range: Option<Misfit>,
+    pub(super) if_in_target: bool,
+}
+
+/// A text that YAML may take for a number or a truth value.
+pub(super) struct Plain(pub(super) String);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match ShortOr::<String>::deserialize(deserializer)? {
+            ShortOr::Short(text) | ShortOr::Long(text) => Ok(Plain(text)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilterText {
+    pub(super) keep: Spanned<String>,
+    pub(super) name: String,
+    pub(super) why: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExistingText {
+    pub(super) merge: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) preserve: Vec<String>,
+    pub(super) keep: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyText {
+    pub(super) to: Spanned<String>,
+    pub(super) broken: KeyBroken,
+    #[serde(default)]
+    pub(super) spelling: bool,
+    pub(super) why: Option<String>,
+}
