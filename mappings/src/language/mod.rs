@@ -5,12 +5,14 @@
 
 mod error;
 mod model;
+mod overlay;
 mod parse;
 mod text;
 
 pub(crate) use error::closest;
 pub use error::{MappingError, MappingErrors};
 pub use model::{
-    ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
+    ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Loosened, Mapping, Misfit, Origin, Place, Rule,
+    SourceFile,
 };
 pub use parse::pack_names;
