@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::expression::{Expression, session};
 use crate::fit::Fit;
 use crate::hazard::Hazard;
-use crate::language::{Existing, KeyBroken, Mapping, MappingError, MappingErrors, Origin, Rule};
+use crate::language::{Existing, KeyBroken, Mapping, MappingError, MappingErrors, Origin, Rule, Verdict};
 use crate::rows;
 
 /// A mapping that fits its two catalogues.
@@ -132,6 +132,7 @@ pub async fn bind(
     for rule in &mapping.rules {
         binder.rule(rule).await;
     }
+    binder.migrations();
     binder.every_table_is_decided();
     if binder.errors.is_empty() {
         Ok(BoundMapping {
@@ -173,6 +174,20 @@ impl Binder<'_> {
             };
             self.errors.push(MappingError::general(what).with_help(help));
         }
+    }
+
+    /// The rules that do a migration's work must be there.
+    fn migrations(&mut self) {
+        let names = || self.mapping.rules.iter().map(|rule| rule.name.value.as_str());
+        let mut unknown = Vec::new();
+        for row in self.mapping.migrations.iter().filter(|module| !module.of_base).flat_map(|module| &module.rows) {
+            let Verdict::Reproduced { by, .. } = &row.verdict else { continue };
+            for rule in by.iter().filter(|rule| !names().any(|name| name == rule.value)) {
+                let what = format!("no rule is called `{}`", rule.value);
+                unknown.push(MappingError::at(&rule.place, what).suggest(&rule.value, names()));
+            }
+        }
+        self.errors.extend(unknown);
     }
 
     async fn rule(&mut self, rule: &Rule) {

@@ -4,12 +4,14 @@
 //! parsed; [`crate::bind`] holds it against two catalogues.
 
 mod error;
+mod migrations;
 mod model;
 mod parse;
 mod text;
 
 pub(crate) use error::closest;
 pub use error::{MappingError, MappingErrors};
+pub use migrations::{ModuleMigrations, RowMigration, Verdict};
 pub use model::{
     ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
 };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::migrations::ModuleMigrations;
+
 /// A text of the mapping, kept for complaints.
 #[derive(Debug)]
 pub struct SourceFile {
@@ -50,6 +52,8 @@ pub struct Mapping {
     pub unused: Vec<Located<String>>,
     /// Source tables that are not carried over, with the reason.
     pub leave_tables: Vec<(Located<String>, String)>,
+    /// What the target's own migrations would have done to rows, by module.
+    pub migrations: Vec<ModuleMigrations>,
     /// The rules, in the order of the files.
     pub rules: Vec<Rule>,
     /// SHA-256 over all its files.

@@ -71,6 +71,7 @@ impl Mapping {
             reference: head.reference.clone(),
             unused: head.unused.iter().map(|name| located(&first, name)).collect(),
             leave_tables: Vec::new(),
+            migrations: Vec::new(),
             rules: Vec::new(),
             hash: String::new(),
         };
@@ -111,6 +112,10 @@ impl Mapping {
 
     fn add(&mut self, file: &Arc<SourceFile>, content: FileText, errors: &mut Vec<MappingError>) {
         self.leave_tables.extend(content.leave_tables.0.into_iter().map(|(name, why)| (located(file, &name), why)));
+        for module in super::migrations::modules(file, content.migrations, errors) {
+            self.migrations.retain(|known| known.app != module.app);
+            self.migrations.push(module);
+        }
         for (name, text) in content.rules.0 {
             let name = located(file, &name);
             let existing = self.rules.iter().position(|rule| rule.name.value == name.value && from_a_pack(rule));
@@ -139,9 +144,13 @@ impl Mapping {
         self.reference = self.reference.take().or(base.reference);
         self.unused.extend(base.unused);
         self.leave_tables.extend(base.leave_tables);
+        self.migrations = base.migrations;
         self.rules = base.rules;
         for rule in &mut self.rules {
             rule.of_base = true;
+        }
+        for module in &mut self.migrations {
+            module.of_base = true;
         }
     }
 }
@@ -217,7 +226,7 @@ fn place_of<T>(file: &Arc<SourceFile>, spanned: &Spanned<T>, length: usize) -> P
     place(file, spanned.referenced.line(), spanned.referenced.column(), length)
 }
 
-fn located(file: &Arc<SourceFile>, spanned: &Spanned<String>) -> Located<String> {
+pub(super) fn located(file: &Arc<SourceFile>, spanned: &Spanned<String>) -> Located<String> {
     Located { value: spanned.value.clone(), place: place_of(file, spanned, spanned.value.len()) }
 }
 

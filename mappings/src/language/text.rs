@@ -98,6 +98,8 @@ pub(super) struct FileText {
     #[serde(default)]
     pub(super) leave_tables: Ordered<String>,
     #[serde(default)]
+    pub(super) migrations: Ordered<super::migrations::ModuleText>,
+    #[serde(default)]
     pub(super) rules: Ordered<RuleText>,
 }
 
