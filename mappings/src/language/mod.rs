@@ -6,11 +6,13 @@
 mod error;
 mod model;
 mod parse;
+mod step;
 mod text;
 
 pub(crate) use error::closest;
 pub use error::{MappingError, MappingErrors};
 pub use model::{
-    ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
+    ColumnRule, Existing, Filter, KeyRule, Located, Mapping, Misfit, Origin, Place, Repair, Repeated, Rule, SourceFile,
+    Step, UniqueRule,
 };
 pub use parse::pack_names;
