@@ -47,7 +47,11 @@ impl Session {
             Location::Catalog(_) | Location::Release(_) => (None, self.catalog(&target_location).await?),
             _ => {
                 let target = self.open(&target_location).await?;
-                let catalog = target.catalog().await?;
+                let mut catalog = target.catalog().await?;
+                if let Location::Postgres(address) = &target_location {
+                    let was = imis_mappings::run::as_it_was(address, Catalog::clone(&catalog)).await?;
+                    catalog = Arc::new(was);
+                }
                 (Some(target), catalog)
             }
         };

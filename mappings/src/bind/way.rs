@@ -157,13 +157,18 @@ impl Binder<'_> {
             .map(|c| c.name.clone())
             .collect();
         let schema = schema_of(source, engine, &read);
+        let plain = columns
+            .iter()
+            .filter_map(|(sql, fit)| Some((plain_column(sql, source)?.name.clone(), fit.column().name.clone())))
+            .filter(|(own, _)| key.contains(own))
+            .collect();
         let retyped = |sql: &str| Expression::new(&self.context, sql, &schema).ok();
         let columns = columns.into_iter().filter_map(|(sql, fit)| Some((retyped(&sql)?, fit))).collect();
         let filter = filter.and_then(|(name, sql)| Some((name, retyped(&sql)?)));
         for name in &read {
             self.source_hazard(rule, source, name);
         }
-        Some(RowWay { read, schema, filter, columns, dropped, key })
+        Some(RowWay { read, schema, filter, columns, dropped, key, plain })
     }
 
     pub(super) async fn query(
@@ -236,9 +241,10 @@ impl Binder<'_> {
         if self.errors.len() > errors_before {
             return None;
         }
-        let key = target.key_columns().iter().map(|k| k.to_lowercase()).collect();
+        let key: Vec<String> = target.key_columns().iter().map(|k| k.to_lowercase()).collect();
+        let plain = key.iter().cloned().zip(target.key_columns().iter().cloned()).collect();
         let read = schema.fields().iter().map(|f| f.name().clone()).collect();
-        Some(QueryWay { sql, rows: RowWay { read, schema, filter: None, columns, dropped: Vec::new(), key } })
+        Some(QueryWay { sql, rows: RowWay { read, schema, filter: None, columns, dropped: Vec::new(), key, plain } })
     }
 
     /// The expression that holds for this source: `value`, or `when-missing` where the source lacks a column of it.

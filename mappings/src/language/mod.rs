@@ -7,12 +7,14 @@ mod error;
 mod migrations;
 mod model;
 mod parse;
+mod step;
 mod text;
 
 pub(crate) use error::closest;
 pub use error::{MappingError, MappingErrors};
 pub use migrations::{ModuleMigrations, RowMigration, Verdict};
 pub use model::{
-    ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
+    ColumnRule, Existing, Filter, KeyRule, Located, Mapping, Misfit, Origin, Place, Repair, Repeated, Rule, SourceFile,
+    Step, UniqueRule,
 };
 pub use parse::pack_names;

@@ -9,7 +9,7 @@ use serde::de::{
 };
 use serde_yaml::Spanned;
 
-use super::model::{KeyBroken, Misfit};
+use super::model::Misfit;
 
 /// A YAML mapping that keeps its order and the places of its keys.
 pub(super) struct Ordered<V>(pub(super) Vec<(Spanned<String>, V)>);
@@ -108,6 +108,10 @@ pub(super) struct FileText {
 pub(super) struct RuleText {
     pub(super) from: Option<Spanned<ShortOr<OriginText>>>,
     pub(super) to: Option<Spanned<String>>,
+    pub(super) repair: Option<Spanned<String>>,
+    pub(super) name: Option<String>,
+    pub(super) query: Option<Spanned<String>>,
+    pub(super) after: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) optional_target: bool,
     pub(super) when_missing_table: Option<String>,
@@ -122,9 +126,8 @@ pub(super) struct RuleText {
     #[serde(default)]
     pub(super) keys: Ordered<KeyText>,
     #[serde(default)]
-    pub(super) uniques: Vec<Vec<String>>,
+    pub(super) uniques: Vec<Spanned<UniqueText>>,
     pub(super) note: Option<String>,
-    #[expect(dead_code, reason = "for the reader of the file")]
     pub(super) why: Option<String>,
 }
 
@@ -203,8 +206,102 @@ pub(super) struct ExistingText {
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyText {
     pub(super) to: Spanned<String>,
-    pub(super) broken: KeyBroken,
-    #[serde(default)]
-    pub(super) spelling: bool,
+    pub(super) broken: Spanned<StepsText>,
     pub(super) why: Option<String>,
+}
+
+/// One step, or several in their order.
+pub(super) enum StepsText {
+    One(StepText),
+    Several(Vec<Spanned<StepText>>),
+}
+
+/// A step as a word, or with what it needs.
+pub(super) enum StepText {
+    Word(String),
+    Long(Vec<(Spanned<String>, Plain)>),
+}
+
+impl<'de> Deserialize<'de> for StepsText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Steps;
+        impl<'de> Visitor<'de> for Steps {
+            type Value = StepsText;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a step or a list of steps (`\"null\"` needs its quotes)")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(StepsText::One(StepText::Word(text.to_owned())))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                Ordered::deserialize(MapAccessDeserializer::new(map)).map(|said| StepsText::One(StepText::Long(said.0)))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(StepsText::Several)
+            }
+        }
+        deserializer.deserialize_any(Steps)
+    }
+}
+
+impl<'de> Deserialize<'de> for StepText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Step;
+        impl<'de> Visitor<'de> for Step {
+            type Value = StepText;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a step: spelling, \"null\" (with its quotes), reject, keep, { repair: RULE } or { value: ..., name: ... }")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(StepText::Word(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                Ordered::deserialize(MapAccessDeserializer::new(map)).map(|said| StepText::Long(said.0))
+            }
+        }
+        deserializer.deserialize_any(Step)
+    }
+}
+
+/// A unique as the list of its columns, or with what becomes of repeats.
+pub(super) enum UniqueText {
+    Short(Vec<Spanned<String>>),
+    Long(UniqueLong),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UniqueLong {
+    pub(super) columns: Vec<Spanned<String>>,
+    pub(super) repeated: Option<Spanned<ShortOr<RepeatedText>>>,
+    pub(super) first: Option<Spanned<String>>,
+    pub(super) why: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RepeatedText {
+    pub(super) repair: Option<String>,
+    pub(super) column: Option<String>,
+    pub(super) value: Option<Plain>,
+    pub(super) name: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for UniqueText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = UniqueText;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of columns, or { columns: [...], repeated: ... }")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                UniqueLong::deserialize(MapAccessDeserializer::new(map)).map(UniqueText::Long)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(UniqueText::Short)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
