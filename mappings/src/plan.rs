@@ -31,6 +31,12 @@ pub struct Plan {
     pub mapping: String,
     /// SHA-256 over the mapping's files.
     pub mapping_sha256: String,
+    /// The pack that completes this run once Django's migrations have run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<String>,
+    /// The run that this one completes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completes: Option<String>,
     /// The source, without user and password.
     pub from: String,
     /// The target.
@@ -65,7 +71,7 @@ pub struct PlannedRule {
     pub rows: u64,
     /// Rows that the target has already, and what becomes of them.
     pub existing: u64,
-    /// The policy for them: `refuse`, `replace`, `keep`, `merge`.
+    /// The policy for them: `refuse`, `replace`, `discard`, `keep`, `merge`, `update`.
     pub policy: String,
     /// The ranges in which the table is read.
     pub ranges: Vec<KeyRange>,
@@ -111,6 +117,8 @@ impl Plan {
             made: jiff::Timestamp::now().to_string(),
             mapping: mapping.name.clone(),
             mapping_sha256: mapping.hash.clone(),
+            complete: mapping.complete.clone(),
+            completes: None,
             from: ends.from.clone(),
             to: ends.to.clone(),
             source_sha256: fingerprint(ends.source_catalog),
@@ -123,6 +131,14 @@ impl Plan {
         };
         plan.seal = plan.sealed();
         Ok(plan)
+    }
+
+    /// Makes it the plan of a run that completes another.
+    #[must_use]
+    pub fn completing(mut self, run: &str) -> Self {
+        self.completes = Some(run.to_owned());
+        self.seal = self.sealed();
+        self
     }
 
     fn sealed(&self) -> String {
@@ -203,6 +219,8 @@ async fn planned(rule: &BoundRule, ends: &Ends<'_>) -> Result<PlannedRule, Error
             Existing::Replace => "replace",
             Existing::Keep { .. } => "keep",
             Existing::Merge { .. } => "merge",
+            Existing::Discard => "discard",
+            Existing::Update { .. } => "update",
         }
         .to_owned(),
         ranges,

@@ -6,6 +6,7 @@
 mod error;
 mod migrations;
 mod model;
+mod overlay;
 mod parse;
 mod step;
 mod text;
@@ -14,7 +15,7 @@ pub(crate) use error::closest;
 pub use error::{MappingError, MappingErrors};
 pub use migrations::{ModuleMigrations, RowMigration, Verdict};
 pub use model::{
-    ColumnRule, Existing, Filter, KeyRule, Located, Mapping, Misfit, Origin, Place, Repair, Repeated, Rule, SourceFile,
-    Step, UniqueRule,
+    ColumnRule, Existing, Filter, KeyRule, Located, Loosened, Mapping, Misfit, Origin, Place, Repair, Repeated, Rule,
+    SourceFile, Step, UniqueRule,
 };
 pub use parse::pack_names;
