@@ -9,5 +9,6 @@ mod manual;
 mod migrations;
 mod official;
 mod oracle;
+mod plan;
 mod refusals;
 mod types;
