@@ -141,9 +141,10 @@ pub(crate) struct MappingCheck {
     /// The source's database or catalogue.
     #[arg(long, value_name = "LOCATION", default_value = "release:legacy/24.04")]
     pub(crate) from: String,
-    /// The target's database or catalogue.
-    #[arg(long, value_name = "LOCATION", default_value = "release:modular/1.11")]
-    pub(crate) to: String,
+    /// The target's database or catalogue [default: release:modular/1.11, or, for a pack that loads before Django's migrations,
+    /// release:modular/baseline-upstream].
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) to: Option<String>,
 }
 
 pub(crate) const DEFAULT_PACK: &str = "openimis/legacy-to-modular";
@@ -218,7 +219,7 @@ pub(crate) enum Shape {
 /// Loads a legacy database into a migrated one and accounts for every row.
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Examples:\n  imis migrate --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --report report\n  imis migrate --to postgres://imis@localhost/openimis --from ... --resume\n  imis migrate --to postgres://imis@localhost/openimis --undo"
+    after_help = "Examples:\n  imis migrate --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --report report\n  imis migrate --to postgres://imis@localhost/openimis --from ... --resume\n  imis migrate --to postgres://imis@localhost/openimis --undo\n\nThe second route, in which Django's migrations run on the loaded rows:\n  imis prepare postgres://imis@localhost/openimis\n  imis migrate --mapping openimis/legacy-to-baseline --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis\n  python manage.py migrate\n  imis migrate --complete --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --report report"
 )]
 pub(crate) struct Migrate {
     /// Where the rows come from.
@@ -227,14 +228,14 @@ pub(crate) struct Migrate {
     /// Where they go: a migrated PostgreSQL database, or a new snapshot folder.
     #[arg(long, value_name = "LOCATION", env = "IMIS_TO")]
     pub(crate) to: String,
-    /// A pack's name or a mapping file.
-    #[arg(long, value_name = "MAPPING", default_value = DEFAULT_PACK, env = "IMIS_MAPPING")]
-    pub(crate) mapping: String,
+    /// A pack's name or a mapping file [default: openimis/legacy-to-modular; with --complete the pack that the first run names].
+    #[arg(long, value_name = "MAPPING", env = "IMIS_MAPPING")]
+    pub(crate) mapping: Option<String>,
     /// The country's UUID, from which made UUIDs are derived.
     #[arg(long, value_name = "UUID", env = "IMIS_COUNTRY")]
     pub(crate) country: Option<uuid::Uuid>,
     /// Carry out this plan; refused when either side has changed since it was made.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "undo"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "undo", "complete"])]
     pub(crate) plan: Option<PathBuf>,
     /// What a row does that cannot be loaded.
     #[arg(long, value_enum, default_value_t = OnReject::Stop)]
@@ -245,6 +246,9 @@ pub(crate) struct Migrate {
     /// Take the latest run of the target back.
     #[arg(long)]
     pub(crate) undo: bool,
+    /// Give back, once Django's migrations have run, what the first run held back for them, and account for the whole.
+    #[arg(long, conflicts_with = "undo")]
+    pub(crate) complete: bool,
     /// Write the report into this folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,

@@ -6,7 +6,7 @@ use imis_databases::snapshot::write_private;
 use imis_databases::{Location, Source};
 use imis_mappings::bind::{BoundMapping, bind};
 use imis_mappings::language::Mapping;
-use imis_mappings::plan;
+use imis_mappings::{plan, run};
 use imis_schemas::{Catalog, Engine};
 use uuid::Uuid;
 
@@ -58,9 +58,23 @@ impl Session {
         if target_catalog.engine != Engine::Postgres {
             return Err(Failure::usage("the target must be PostgreSQL or a snapshot folder"));
         }
-        if mapping.migrated && target.is_some() && target_catalog.table("django_migrations").is_none() {
-            return Err(imis_mappings::run::not_migrated().into());
+        let django = target_catalog.table("django_migrations").is_some();
+        match (mapping.migrated, &target_location) {
+            (Some(true), _) if target.is_some() && !django => return Err(run::not_migrated().into()),
+            (Some(false), Location::Snapshot(_)) => {
+                return Err(Failure::usage(format!(
+                    "{} cannot fill a snapshot: Django's migrations come after it",
+                    mapping.name
+                ))
+                .with_help("Name a database that `imis prepare` made, or use openimis/legacy-to-modular."));
+            }
+            // Whether they ran is asked of the rows too, when the run begins: an empty table of migrations is none.
+            (Some(false), Location::Postgres(address)) if django && run::django_ran(address).await? => {
+                return Err(run::migrated_already().into());
+            }
+            _ => {}
         }
+        let target_catalog = Arc::new(mapping.loosened(Catalog::clone(&target_catalog)));
         // Made UUIDs belong to a country. Without its UUID the source's name stands for it, so that runs agree.
         let namespace = country
             .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("imis:{}", from.to_lowercase()).as_bytes()));
@@ -102,8 +116,7 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
         Scan::None => None,
         scan => {
             let bars = session.bars();
-            let found =
-                imis_mappings::run::scan(&opened.bound, &plan, &opened.source, scan == Scan::Sample, &bars).await?;
+            let found = run::scan(&opened.bound, &plan, &opened.source, scan == Scan::Sample, &bars).await?;
             bars.clear();
             Some(found)
         }

@@ -1,7 +1,7 @@
 //! `imis runs` and `imis rejects show`.
 
 use imis_databases::{Location, PostgresAddress};
-use imis_mappings::run;
+use imis_mappings::run::{self, Completion};
 use imis_reports::terminal;
 
 use crate::args::{RejectsShow, Runs};
@@ -17,11 +17,25 @@ fn address(text: &str, session: &Session) -> Result<PostgresAddress, Failure> {
 }
 
 pub(crate) async fn runs(args: Runs, session: &Session) -> Result<u8, Failure> {
-    let runs = run::runs(&address(&args.location, session)?).await?;
+    let address = address(&args.location, session)?;
+    let runs = run::runs(&address).await?;
+    let waiting = match run::completion(&address).await? {
+        Completion::Waiting(first, pack) => Some((first.run, pack)),
+        _ => None,
+    };
+    let waits = |r: &run::RunState| waiting.as_ref().filter(|(run, _)| *run == r.run).map(|(_, pack)| pack.as_str());
     if session.json {
         let rows: Vec<_> = runs
             .iter()
-            .map(|r| serde_json::json!({"run": r.run, "started": r.started, "phase": r.phase.name(), "mapping": r.mapping}))
+            .map(|r| {
+                let mut row = serde_json::json!({
+                    "run": r.run, "started": r.started, "phase": r.phase.name(), "mapping": r.mapping
+                });
+                if let Some(pack) = waits(r) {
+                    row["waits_for"] = pack.into();
+                }
+                row
+            })
             .collect();
         show::json(&rows)?;
         return Ok(DONE);
@@ -33,7 +47,11 @@ pub(crate) async fn runs(args: Runs, session: &Session) -> Result<u8, Failure> {
     let rows: Vec<_> = runs
         .iter()
         .map(|r| {
-            vec![r.run.as_str().into(), r.started.as_str().into(), r.phase.name().into(), r.mapping.as_str().into()]
+            let phase = match waits(r) {
+                Some(pack) => format!("{}, waits for {pack}", r.phase.name()),
+                None => r.phase.name().to_owned(),
+            };
+            vec![r.run.as_str().into(), r.started.as_str().into(), phase.into(), r.mapping.as_str().into()]
         })
         .collect();
     show::print(&terminal::table(&["run", "started", "phase", "mapping"], &rows, &session.style))?;

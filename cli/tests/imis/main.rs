@@ -6,6 +6,7 @@
 mod country;
 mod harness;
 mod manual;
+mod migrations;
 mod official;
 mod oracle;
 mod refusals;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::expression::{Expression, session};
 use crate::fit::Fit;
 use crate::hazard::Hazard;
-use crate::language::{Existing, Mapping, MappingError, MappingErrors, Origin, Rule};
+use crate::language::{Existing, Loosened, Mapping, MappingError, MappingErrors, Origin, Rule, Verdict};
 use crate::rows;
 
 pub(crate) use keys::{BoundKey, BoundRepair, BoundRepeated, BoundStep, BoundUnique, Worked};
@@ -28,8 +28,10 @@ pub struct BoundMapping {
     pub(crate) repairs: Vec<BoundRepair>,
     pub(crate) hazards: Vec<Hazard>,
     pub(crate) unused: Vec<String>,
-    /// Whether the target must have Django's migrations behind it.
-    pub(crate) migrated: bool,
+    /// Whether the target must have Django's migrations behind it, or before it.
+    pub(crate) migrated: Option<bool>,
+    /// Target columns that are loosened before the first row.
+    pub(crate) loosen: Vec<Loosened>,
     pub(crate) fallback: Option<Catalog>,
     pub(crate) context: SessionContext,
 }
@@ -134,6 +136,7 @@ pub async fn bind(
     for rule in &mapping.rules {
         binder.rule(rule).await;
     }
+    binder.migrations();
     for (at, repair) in mapping.repairs.iter().enumerate() {
         binder.repair(at, repair).await;
     }
@@ -145,6 +148,7 @@ pub async fn bind(
             repairs: binder.repairs,
             hazards: binder.hazards,
             migrated: mapping.migrated,
+            loosen: mapping.loosen.clone(),
             unused: mapping.unused.iter().map(|name| name.value.clone()).collect(),
             fallback: mapping.fallback_source(),
             context: binder.context,
@@ -185,6 +189,20 @@ impl Binder<'_> {
         }
     }
 
+    /// The rules that do a migration's work must be there.
+    fn migrations(&mut self) {
+        let names = || self.mapping.rules.iter().map(|rule| rule.name.value.as_str());
+        let mut unknown = Vec::new();
+        for row in self.mapping.migrations.iter().filter(|module| !module.of_base).flat_map(|module| &module.rows) {
+            let Verdict::Reproduced { by, .. } = &row.verdict else { continue };
+            for rule in by.iter().filter(|rule| !names().any(|name| name == rule.value)) {
+                let what = format!("no rule is called `{}`", rule.value);
+                unknown.push(MappingError::at(&rule.place, what).suggest(&rule.value, names()));
+            }
+        }
+        self.errors.extend(unknown);
+    }
+
     async fn rule(&mut self, rule: &Rule) {
         let Some(target) = self.target.table(&rule.to.value) else {
             if !rule.optional_target {
@@ -222,7 +240,12 @@ impl Binder<'_> {
                 }
             }
         };
-        if let Some(way) = way {
+        // Where the target lacks all its columns, a rule that only sets columns has nothing to do.
+        let sets_nothing = |way: &Way| match (&rule.existing, way) {
+            (Existing::Update { by }, Way::Rows(way)) => way.columns.len() <= by.len(),
+            _ => false,
+        };
+        if let Some(way) = way.filter(|way| !sets_nothing(way)) {
             self.rules.push(BoundRule {
                 name: rule.name.value.clone(),
                 source,
@@ -241,6 +264,18 @@ impl Binder<'_> {
         let columns: Vec<&String> = match &rule.existing {
             Existing::Merge { by, preserve } => by.iter().chain(preserve).collect(),
             Existing::Keep { by } => by.iter().collect(),
+            Existing::Update { by } => {
+                if !matches!(rule.from, Origin::Table(_)) {
+                    self.errors.push(
+                        MappingError::at(
+                            &rule.name.place,
+                            format!("rule {} updates rows from a query", rule.name.value),
+                        )
+                        .with_help("`existing: { update: [KEY] }` takes its rows one by one from a source table."),
+                    );
+                }
+                by.iter().collect()
+            }
             _ => return,
         };
         for column in columns {
@@ -259,6 +294,9 @@ impl Binder<'_> {
 
     /// Every source table is the source of a rule, read by a query, or left with a reason.
     fn every_table_is_decided(&mut self) {
+        if self.mapping.completes.is_some() {
+            return;
+        }
         for table in &self.source.tables {
             if table.schema != self.source.engine.default_schema() {
                 continue;

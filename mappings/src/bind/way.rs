@@ -9,7 +9,7 @@ use imis_schemas::{Column, Table, same_name};
 use super::{Binder, Dropped, QueryWay, RowWay, plain_column, plain_default, quoted};
 use crate::expression::{Expression, ExpressionError, columns_used, fold_names, schema_of, trouble};
 use crate::hazard::Hazard;
-use crate::language::{ColumnRule, Located, MappingError, Rule};
+use crate::language::{ColumnRule, Existing, Located, MappingError, Rule};
 
 impl Binder<'_> {
     pub(super) fn rows(&mut self, rule: &Rule, source: &Arc<Table>, target: &Arc<Table>) -> Option<RowWay> {
@@ -30,9 +30,24 @@ impl Binder<'_> {
                 self.unknown_column(said, name, target, "target");
             }
         }
+        // A rule that only sets columns takes its key and the columns that it names.
+        let update = match &rule.existing {
+            Existing::Update { by } => Some(by),
+            _ => None,
+        };
         for column in &target.columns {
             let said = rule.columns.iter().find(|(name, _)| same_name(&name.value, &column.name));
             let by_name = source.column(&column.name);
+            if let Some(by) = update
+                && said.is_none()
+            {
+                match (by.iter().any(|key| same_name(key, &column.name)), by_name) {
+                    (true, Some(own)) => wanted.push((column, quoted(&own.name), ColumnRule::default(), None)),
+                    (true, None) => self.errors.push(self.no_value(rule, column)),
+                    (false, _) => {}
+                }
+                continue;
+            }
             let left = by_name.is_some_and(|c| rule.leave.iter().any(|(name, _)| same_name(&name.value, &c.name)));
             match said {
                 Some((name, column_rule)) => {
@@ -110,7 +125,7 @@ impl Binder<'_> {
             });
 
         // Every source column is used, or left with a reason.
-        for column in &source.columns {
+        for column in source.columns.iter().filter(|_| update.is_none()) {
             let named =
                 |list: &[(Located<String>, String)]| list.iter().any(|(n, _)| same_name(&n.value, &column.name));
             if used.contains(&column.name.to_lowercase()) || named(&rule.leave) {
@@ -227,16 +242,23 @@ impl Binder<'_> {
             let said = rule.columns.iter().find(|(name, _)| same_name(&name.value, &column.name));
             let by_name = schema.field_with_name(&column.name.to_lowercase()).is_ok();
             let column_rule = said.map(|(_, rule)| rule.clone()).unwrap_or_default();
-            let sql = match (&column_rule.value, by_name) {
-                (Some(value), _) => value.value.clone(),
-                (None, true) => quoted(&column.name),
-                (None, false) if self.column_is_needed(column) => {
+            let at = said.map_or(&query.place, |(name, _)| &name.place);
+            let written = column_rule
+                .value
+                .clone()
+                .or_else(|| by_name.then(|| Located { value: quoted(&column.name), place: at.clone() }));
+            let (sql, place) = match self.choose(&column_rule, written, &schema) {
+                Ok(Some(chosen)) => (chosen.value, chosen.place),
+                Ok(None) if self.column_is_needed(column) => {
                     self.errors.push(self.no_value(rule, column));
                     continue;
                 }
-                (None, false) => continue,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.errors.push(error);
+                    continue;
+                }
             };
-            let place = column_rule.value.as_ref().map_or(&query.place, |value| &value.place).clone();
             match Expression::new(&self.context, &sql, &schema) {
                 Err(ExpressionError::UnknownColumn(name)) => {
                     self.errors.push(MappingError::at(&place, format!("the query's result has no column {name}")))

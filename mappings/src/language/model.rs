@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::migrations::ModuleMigrations;
+
 /// A text of the mapping, kept for complaints.
 #[derive(Debug)]
 pub struct SourceFile {
@@ -42,20 +44,43 @@ pub struct Mapping {
     pub from: String,
     /// The schema family that it writes: `modular`.
     pub to: String,
-    /// Whether the target must have Django's migrations behind it.
-    pub migrated: bool,
+    /// Whether the target must have Django's migrations behind it (`true`) or before it (`false`), where that is said.
+    pub migrated: Option<bool>,
+    /// The pack that completes a run of this one once Django's migrations have run.
+    pub complete: Option<String>,
+    /// The pack that this one completes; then it need not decide what becomes of every source table.
+    pub completes: Option<String>,
+    /// Target columns that are loosened before the first row, because Django's migrations will do it anyway.
+    pub loosen: Vec<Loosened>,
     /// The known release whose tables stand in, without rows, for tables that an older source lacks, in queries.
     pub reference: Option<String>,
     /// Target tables in which a row means that the target is in use already.
     pub unused: Vec<Located<String>>,
     /// Source tables that are not carried over, with the reason.
     pub leave_tables: Vec<(Located<String>, String)>,
+    /// What the target's own migrations would have done to rows, by module.
+    pub migrations: Vec<ModuleMigrations>,
     /// The rules, in the order of the files.
     pub rules: Vec<Rule>,
     /// The repairs, in the order of the files.
     pub repairs: Vec<Repair>,
     /// SHA-256 over all its files.
     pub hash: String,
+}
+
+/// A target column that is to hold more than it does.
+#[derive(Clone, Debug)]
+pub struct Loosened {
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// How many characters it will hold.
+    pub length: Option<u32>,
+    /// Whether it will take NULL.
+    pub nullable: bool,
+    /// Where that is said.
+    pub place: Place,
 }
 
 /// One rule: rows from somewhere into one table.
@@ -172,6 +197,13 @@ pub enum Existing {
         by: Vec<String>,
         /// Columns in which the target's value stays.
         preserve: Vec<String>,
+    },
+    /// They go, with their images kept, and no query sees that they were there: the migrations made them.
+    Discard,
+    /// They stay, and the rule sets its columns in those that its rows name by this key. It adds none.
+    Update {
+        /// The key's columns.
+        by: Vec<String>,
     },
 }
 

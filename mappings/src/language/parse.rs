@@ -69,9 +69,13 @@ impl Mapping {
             from: head.from.clone().unwrap_or_default(),
             to: head.to.clone().unwrap_or_default(),
             migrated: head.migrated,
+            complete: head.complete.clone(),
+            completes: head.completes.clone(),
+            loosen: super::overlay::loosened(&first, &head, &mut errors),
             reference: head.reference.clone(),
             unused: head.unused.iter().map(|name| located(&first, name)).collect(),
             leave_tables: Vec::new(),
+            migrations: Vec::new(),
             rules: Vec::new(),
             repairs: Vec::new(),
             hash: String::new(),
@@ -79,6 +83,7 @@ impl Mapping {
         if let Some(base) = base {
             hash.update(base.hash.as_bytes());
             mapping.extend(base);
+            super::overlay::choose_rules(&mut mapping.rules, &first, &head, &mut errors);
         }
         if mapping.name.is_empty() {
             errors.push(MappingError::general(format!("{} has no line `mapping: NAME`", first.name)));
@@ -114,6 +119,10 @@ impl Mapping {
 
     fn add(&mut self, file: &Arc<SourceFile>, content: FileText, errors: &mut Vec<MappingError>) {
         self.leave_tables.extend(content.leave_tables.0.into_iter().map(|(name, why)| (located(file, &name), why)));
+        for module in super::migrations::modules(file, content.migrations, errors) {
+            self.migrations.retain(|known| known.app != module.app);
+            self.migrations.push(module);
+        }
         for (name, text) in content.rules.0 {
             let name = located(file, &name);
             if text.repair.is_some() || text.query.is_some() {
@@ -149,13 +158,20 @@ impl Mapping {
         or(&mut self.title, base.title);
         or(&mut self.from, base.from);
         or(&mut self.to, base.to);
-        self.migrated |= base.migrated;
+        self.migrated = self.migrated.or(base.migrated);
+        self.complete = self.complete.take().or(base.complete);
+        self.completes = self.completes.take().or(base.completes);
+        self.loosen.extend(base.loosen);
         self.reference = self.reference.take().or(base.reference);
         self.unused.extend(base.unused);
         self.leave_tables.extend(base.leave_tables);
+        self.migrations = base.migrations;
         self.rules = base.rules;
         for rule in &mut self.rules {
             rule.of_base = true;
+        }
+        for module in &mut self.migrations {
+            module.of_base = true;
         }
         self.repairs = base.repairs;
         for repair in &mut self.repairs {
@@ -172,6 +188,7 @@ fn from_a_pack(rule: &Rule) -> bool {
 /// Changes a rule of the pack: columns and keys are replaced by name, reasons are added, policies are replaced.
 fn amend(file: &Arc<SourceFile>, own: &mut Rule, text: RuleText) -> Result<(), MappingError> {
     let policy = text.existing.is_some();
+    super::overlay::drop_keys(file, own, &text.drop_keys)?;
     let from = Located { value: String::new(), place: own.name.place.clone() };
     let said = parts(file, own.name.clone(), Origin::Table(vec![from]), own.to.clone(), text)?;
     for (name, column) in said.columns {
@@ -348,12 +365,22 @@ fn existing(file: &Arc<SourceFile>, said: Option<Spanned<ShortOr<ExistingText>>>
             "refuse" => Ok(Existing::Refuse),
             "replace" => Ok(Existing::Replace),
             "keep" => Ok(Existing::Keep { by: Vec::new() }),
-            other => Err(MappingError::at(&place, format!("`{other}` is no policy for existing rows"))
-                .with_help("Write refuse, replace, keep, { keep: [KEY] } or { merge: [KEY] }.")),
+            "discard" => Ok(Existing::Discard),
+            other => Err(MappingError::at(&place, format!("`{other}` is no policy for existing rows")).with_help(
+                "Write refuse, replace, discard, keep, { keep: [KEY] }, { merge: [KEY] } or { update: [KEY] }.",
+            )),
         },
-        ShortOr::Long(ExistingText { merge: Some(by), preserve, keep: None }) => Ok(Existing::Merge { by, preserve }),
-        ShortOr::Long(ExistingText { merge: None, keep: Some(by), .. }) => Ok(Existing::Keep { by }),
-        ShortOr::Long(_) => Err(MappingError::at(&place, "a policy for existing rows is either `merge` or `keep`")),
+        ShortOr::Long(said) => match said {
+            ExistingText { merge: Some(by), preserve, keep: None, update: None } => {
+                Ok(Existing::Merge { by, preserve })
+            }
+            ExistingText { merge: None, keep: Some(by), update: None, .. } => Ok(Existing::Keep { by }),
+            ExistingText { merge: None, keep: None, update: Some(by), .. } if !by.is_empty() => {
+                Ok(Existing::Update { by })
+            }
+            _ => Err(MappingError::at(&place, "a policy for existing rows is one of `merge`, `keep` and `update`")
+                .with_help("Each takes the columns of the key: { update: [PolicyID] }.")),
+        },
     }
 }
 

@@ -90,15 +90,33 @@ pub(super) struct FileText {
     pub(super) to: Option<String>,
     #[serde(default)]
     pub(super) files: Vec<String>,
+    pub(super) migrated: Option<bool>,
+    pub(super) complete: Option<String>,
+    pub(super) completes: Option<String>,
     #[serde(default)]
-    pub(super) migrated: bool,
+    pub(super) drop_rules: Vec<Spanned<String>>,
+    pub(super) keep_rules: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) loosen: Ordered<LoosenText>,
     pub(super) reference: Option<String>,
     #[serde(default)]
     pub(super) unused: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) leave_tables: Ordered<String>,
     #[serde(default)]
+    pub(super) migrations: Ordered<super::migrations::ModuleText>,
+    #[serde(default)]
     pub(super) rules: Ordered<RuleText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LoosenText {
+    pub(super) length: Option<u32>,
+    #[serde(default)]
+    pub(super) nullable: bool,
+    #[expect(dead_code, reason = "for the reader of the file")]
+    pub(super) why: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +141,8 @@ pub(super) struct RuleText {
     pub(super) existing: Option<Spanned<ShortOr<ExistingText>>>,
     #[serde(default)]
     pub(super) keys: Ordered<KeyText>,
+    #[serde(default)]
+    pub(super) drop_keys: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) uniques: Vec<Spanned<UniqueText>>,
     pub(super) note: Option<String>,
@@ -206,6 +226,7 @@ pub(super) struct ExistingText {
     #[serde(default)]
     pub(super) preserve: Vec<String>,
     pub(super) keep: Option<Vec<String>>,
+    pub(super) update: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]

@@ -4,9 +4,11 @@
 //! source --chunks--> map --batches--> target      one range = one transaction = one line in the ledger
 //! ```
 
+mod complete;
 mod finish;
 mod keys;
 mod load;
+mod loosen;
 mod postgres;
 mod prepare;
 mod scan;
@@ -15,6 +17,7 @@ mod state;
 mod take_away;
 mod target;
 mod undo;
+mod update;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,8 +30,9 @@ use crate::bind::{BoundMapping, Way};
 use crate::plan::Plan;
 use crate::rows::{OrEmpty, SourceRows, register};
 
+pub use complete::{Completion, completion, django_ran, whole};
 pub use postgres::PostgresTarget;
-pub use prepare::not_migrated;
+pub use prepare::{migrated_already, not_migrated};
 pub use scan::scan;
 pub use snapshot::SnapshotTarget;
 pub use state::{Phase, RunState, rejects_of as rejects, runs};

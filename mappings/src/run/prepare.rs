@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use imis_databases::postgres::describe_error;
 use imis_databases::{Error, ErrorKind};
 use imis_schemas::{Engine, Table};
-use tokio_postgres::Transaction;
+use tokio_postgres::{GenericClient, Transaction};
 
 use super::Stage;
 use super::postgres::PostgresTarget;
@@ -40,6 +40,8 @@ pub(super) async fn prepare(target: &PostgresTarget, mapping: &BoundMapping, pla
         .await
         .map_err(doing)?;
     let tables = tables_of(mapping);
+    super::loosen::loosen(target, mapping, &transaction).await?;
+    super::update::make_stages(target, mapping, &transaction).await?;
     let filled = keep_images(target, mapping, &tables, &transaction).await?;
     take_away::keys(target, &tables, &transaction).await?;
     for table in filled {
@@ -77,28 +79,35 @@ async fn refuse_other_sessions(target: &PostgresTarget, transaction: &Transactio
 }
 
 async fn refuse_unmigrated(mapping: &BoundMapping, transaction: &Transaction<'_>) -> Result<(), Error> {
-    if !mapping.migrated {
-        return Ok(());
+    let Some(wanted) = mapping.migrated else { return Ok(()) };
+    match (wanted, django_migrations(transaction).await?) {
+        (true, 0) => Err(not_migrated()),
+        (false, applied) if applied > 0 => Err(migrated_already()),
+        _ => Ok(()),
     }
+}
+
+/// How many of Django's migrations have run on the target.
+pub(super) async fn django_migrations(client: &impl GenericClient) -> Result<i64, Error> {
     let trouble = |e| describe_error(e, "looking for Django's migrations");
-    let there = transaction
+    let there = client
         .query_one("SELECT to_regclass('public.django_migrations') IS NOT NULL", &[])
         .await
         .map_err(trouble)?
         .get::<_, bool>(0);
-    let applied = if there {
-        transaction
-            .query_one("SELECT count(*) FROM public.django_migrations", &[])
-            .await
-            .map_err(trouble)?
-            .get::<_, i64>(0)
-    } else {
-        0
-    };
-    if applied > 0 {
-        return Ok(());
+    if !there {
+        return Ok(0);
     }
-    Err(not_migrated())
+    let row = client.query_one("SELECT count(*) FROM public.django_migrations", &[]).await.map_err(trouble)?;
+    Ok(row.get(0))
+}
+
+/// What is said of a target on which Django's migrations ran, to a mapping that loads before them.
+pub fn migrated_already() -> Error {
+    Error::new(ErrorKind::Schema, "the target is migrated already: Django's migrations have run on it").with_help(
+        "This pack loads before them: prepare an empty database with `imis prepare` and load into that. Into a migrated \
+         database load with openimis/legacy-to-modular.",
+    )
 }
 
 /// What is said of a target on which no Django migration ran.
@@ -153,7 +162,8 @@ async fn keep_images<'a>(
             .await
             .map_err(doing)?
             .get::<_, i64>(0);
-        let image = (before > 0).then(|| format!("image_{}_{number}", target.run));
+        let stays = super::update::only_updates(mapping, table);
+        let image = (before > 0 && !stays).then(|| format!("image_{}_{number}", target.run));
         if let Some(image) = &image {
             if *policy(mapping, table) == Existing::Refuse {
                 refused.push(format!("{name} ({before})"));
@@ -167,8 +177,18 @@ async fn keep_images<'a>(
         }
         transaction
             .execute(
-                "INSERT INTO imis_migration.image (run, schema_name, table_name, image_name, before) VALUES ($1, $2, $3, $4, $5)",
-                &[&target.run, &table.schema, &table.name, &image, &before],
+                "INSERT INTO imis_migration.image (run, schema_name, table_name, image_name, before, returned, stays, unseen) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                &[
+                    &target.run,
+                    &table.schema,
+                    &table.name,
+                    &image,
+                    &before,
+                    &if stays { before } else { 0 },
+                    &stays,
+                    &(*policy(mapping, table) == Existing::Discard),
+                ],
             )
             .await
             .map_err(doing)?;

@@ -41,6 +41,7 @@ pub async fn scan(
                     rejected,
                     filtered: mapped.filtered,
                     kept: 0,
+                    updated: 0,
                     losses: mapped.losses,
                 });
                 progress.rows(&rule.name, chunk.batch.num_rows() as u64);

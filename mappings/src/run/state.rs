@@ -9,7 +9,8 @@ use tokio_postgres::{GenericClient, Row};
 use crate::account::{Counts, Reject, RejectedRow};
 
 /// The tables of the state. Nothing here holds a value of a cell but surrogate keys and, in `repair`, keys that named no
-/// row; `image_...` tables hold the rows that a run replaced.
+/// row; `image_...` tables hold the rows that a run replaced, `change_...` tables
+/// the former values of those that it changed.
 const TABLES: &str = "
 CREATE SCHEMA IF NOT EXISTS imis_migration;
 COMMENT ON SCHEMA imis_migration IS 'State of imis migrate: what was loaded, rejected, replaced. Needed to resume or undo.';
@@ -35,6 +36,12 @@ CREATE TABLE IF NOT EXISTS imis_migration.image (
     run text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, image_name text, before bigint NOT NULL,
     returned bigint NOT NULL DEFAULT 0, settled boolean NOT NULL DEFAULT false, after bigint,
     PRIMARY KEY (run, schema_name, table_name));
+ALTER TABLE imis_migration.image ADD COLUMN IF NOT EXISTS stays boolean NOT NULL DEFAULT false;
+ALTER TABLE imis_migration.image ADD COLUMN IF NOT EXISTS unseen boolean NOT NULL DEFAULT false;
+CREATE TABLE IF NOT EXISTS imis_migration.change (
+    run text NOT NULL, rule text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, stage_name text NOT NULL,
+    image_name text NOT NULL, key_columns text[] NOT NULL, set_columns text[] NOT NULL, updated bigint, away bigint,
+    PRIMARY KEY (run, rule));
 ";
 
 /// The phases of a run, in their order.

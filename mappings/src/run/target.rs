@@ -109,6 +109,7 @@ pub(crate) fn table_account(name: &str, rules: &[RuleAccount], before: u64, retu
         removed: before - returned.min(before),
         loaded: of_table().map(|r| r.counts.loaded).sum(),
         computed: of_table().map(|r| r.computed).sum(),
+        by_migrations: 0,
         after,
     }
 }

@@ -1,0 +1,107 @@
+//! What an overlay says of the pack that it extends: which of its rules stay, and what the two packs of the second route
+//! (one before Django's migrations, one after) say of each other and of the target.
+
+use std::sync::Arc;
+
+use imis_schemas::{Catalog, DataType, Engine, Length, same_name};
+
+use super::error::MappingError;
+use super::model::{Loosened, Mapping, Rule, SourceFile};
+use super::parse::located;
+use super::text::FileText;
+
+const PG: Engine = Engine::Postgres;
+
+/// Keeps or drops rules of the extended pack by their names.
+pub(super) fn choose_rules(
+    rules: &mut Vec<Rule>,
+    file: &Arc<SourceFile>,
+    head: &FileText,
+    errors: &mut Vec<MappingError>,
+) {
+    let known: Vec<String> = rules.iter().map(|rule| rule.name.value.clone()).collect();
+    for name in head.keep_rules.iter().flatten().chain(&head.drop_rules) {
+        if !known.contains(&name.value) {
+            let place = located(file, name).place;
+            let unknown = MappingError::at(&place, format!("the extended pack has no rule `{}`", name.value));
+            errors.push(unknown.suggest(&name.value, known.iter().map(String::as_str)));
+        }
+    }
+    if let (Some(_), Some(first)) = (&head.keep_rules, head.drop_rules.first()) {
+        errors.push(
+            MappingError::at(&located(file, first).place, "a mapping says either `keep-rules` or `drop-rules`")
+                .with_help("`keep-rules` drops every rule that it does not name."),
+        );
+    }
+    let named = |list: &[serde_yaml::Spanned<String>], rule: &Rule| list.iter().any(|n| n.value == rule.name.value);
+    rules.retain(|rule| match &head.keep_rules {
+        Some(kept) => named(kept, rule),
+        None => !named(&head.drop_rules, rule),
+    });
+}
+
+/// Drops keys of the pack's rule: of columns that the target of the overlay does not have.
+pub(super) fn drop_keys(
+    file: &Arc<SourceFile>,
+    own: &mut Rule,
+    names: &[serde_yaml::Spanned<String>],
+) -> Result<(), MappingError> {
+    for name in names {
+        if !own.keys.iter().any(|(known, _)| same_name(&known.value, &name.value)) {
+            let what = format!("rule `{}` of the extended pack holds no key {}", own.name.value, name.value);
+            let known = own.keys.iter().map(|(known, _)| known.value.as_str());
+            return Err(MappingError::at(&located(file, name).place, what).suggest(&name.value, known));
+        }
+        own.keys.retain(|(known, _)| !same_name(&known.value, &name.value));
+    }
+    Ok(())
+}
+
+/// The columns that the header loosens.
+pub(super) fn loosened(file: &Arc<SourceFile>, head: &FileText, errors: &mut Vec<MappingError>) -> Vec<Loosened> {
+    let mut all = Vec::new();
+    for (name, said) in &head.loosen.0 {
+        let place = located(file, name).place;
+        match name.value.rsplit_once('.') {
+            Some((table, column)) if said.length.is_some() || said.nullable => all.push(Loosened {
+                table: table.to_owned(),
+                column: column.to_owned(),
+                length: said.length,
+                nullable: said.nullable,
+                place,
+            }),
+            Some(_) => errors.push(
+                MappingError::at(&place, format!("`{}` is not loosened at all", name.value))
+                    .with_help("Write `{ length: N }`, `{ nullable: true }` or both."),
+            ),
+            None => errors.push(
+                MappingError::at(&place, format!("`{}` names no column", name.value))
+                    .with_help("Write `TABLE.COLUMN: { length: N, why: ... }`."),
+            ),
+        }
+    }
+    all
+}
+
+impl Mapping {
+    /// The target's catalogue as this mapping meets it: with the columns loosened that its header names.
+    #[must_use]
+    pub fn loosened(&self, mut target: Catalog) -> Catalog {
+        for said in &self.loosen {
+            let table = target.tables.iter_mut().find(|t| same_name(&t.name, &said.table));
+            let column = table.and_then(|t| t.columns.iter_mut().find(|c| same_name(&c.name, &said.column)));
+            if let Some(column) = column {
+                if let Some(length) = said.length.filter(|length| holds_fewer(&column.typed(PG).data_type, *length)) {
+                    column.data_type = DataType::VarChar(Length::Limited(length)).sql(PG);
+                }
+                column.nullable |= said.nullable;
+            }
+        }
+        target
+    }
+}
+
+/// Whether a text column holds fewer characters.
+fn holds_fewer(data_type: &DataType, length: u32) -> bool {
+    matches!(data_type, DataType::VarChar(Length::Limited(own)) if *own < length)
+}
