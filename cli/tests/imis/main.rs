@@ -10,4 +10,5 @@ mod migrations;
 mod official;
 mod oracle;
 mod refusals;
+mod situations;
 mod types;
