@@ -21,14 +21,19 @@ pub(crate) fn rule(name: &str, table: &str, read: u64, rejected: u64, filtered: 
 }
 
 pub(crate) fn table(name: &str, loaded: u64) -> TableAccount {
-    TableAccount { table: name.into(), before: 0, removed: 0, loaded, computed: 0, after: loaded }
+    TableAccount { table: name.into(), before: 0, removed: 0, loaded, computed: 0, after: loaded, by_migrations: Default::default() }
 }
 
 pub(crate) fn reject(rule: &str, table: &str, key: (&str, &str), column: &str, reason: &str) -> RejectedRow {
     RejectedRow {
         rule: rule.into(),
         table: table.into(),
-        reject: Reject { key: vec![(key.0.into(), key.1.into())], column: column.into(), reason: reason.into() },
+        reject: Reject {
+            key: vec![(key.0.into(), key.1.into())],
+            column: column.into(),
+            reason: reason.into(),
+            cause: None,
+        },
     }
 }
 
@@ -118,6 +123,8 @@ pub(crate) fn plan() -> Plan {
             hazard("time-of-day", "claims", "DateFrom", lost),
             hazard("time-of-day", "claims", "DateTo", lost),
         ],
+        complete: Default::default(),
+        completes: Default::default(),
         seal: String::new(),
     }
 }

@@ -11,4 +11,5 @@ mod official;
 mod oracle;
 mod plan;
 mod refusals;
+mod situations;
 mod types;

@@ -119,7 +119,7 @@ impl Binder<'_> {
                 self.unknown_column(&key.to.place, referenced, &table.clone(), "target");
                 continue;
             };
-            let steps = self.steps(target, own, &key.broken);
+            let steps = self.steps(&rule.name.value, target, own, &key.broken);
             keys.push(BoundKey {
                 column: own.name.clone(),
                 referenced: referenced.name.clone(),
@@ -130,7 +130,7 @@ impl Binder<'_> {
         keys
     }
 
-    fn steps(&mut self, target: &Arc<Table>, own: &Column, steps: &[Located<Step>]) -> Vec<BoundStep> {
+    fn steps(&mut self, rule: &str, target: &Arc<Table>, own: &Column, steps: &[Located<Step>]) -> Vec<BoundStep> {
         let mut bound = Vec::new();
         let named = format!("{}.{}", target.name, own.name);
         let mut settled: Option<&str> = None;
@@ -161,7 +161,17 @@ impl Binder<'_> {
                         .with_help("Leave `spelling` out."),
                 ),
                 Step::Spelling => bound.push(BoundStep::Spelling),
-                Step::Null(_) if !own.nullable => self.errors.push(
+                // Targets differ in what takes NULL: with a condition there is a next step for those that do not.
+                Step::Null(Some(condition)) if !own.nullable => {
+                    self.condition(target, &step.place, condition);
+                    self.hazards.push(crate::hazard::Hazard::new(
+                        "null-in-not-null",
+                        rule,
+                        Some(&own.name),
+                        "the target's column takes no NULL, so a broken key is not emptied; its next step decides",
+                    ));
+                }
+                Step::Null(None) if !own.nullable => self.errors.push(
                     wrong(format!("{named} takes no NULL"))
                         .with_help("Reject the row, or give a value: { value: ..., name: NAME }."),
                 ),
@@ -339,6 +349,16 @@ impl Binder<'_> {
         let Some(column) = table.column(column) else {
             return self.unknown_column(&repair.of.place, column, table, "target");
         };
+        if !self.mapping.rules.iter().any(|rule| same_name(&rule.to.value, &table.name)) {
+            self.errors.push(
+                MappingError::at(
+                    &repair.of.place,
+                    format!("no rule fills {}, so there is nothing to repair", table.table_name()),
+                )
+                .with_help("A repair changes rows that the same mapping brings."),
+            );
+            return;
+        }
         if table.key_columns().is_empty() {
             self.errors.push(MappingError::at(
                 &repair.of.place,

@@ -78,6 +78,8 @@ pub(crate) struct RowWay {
     pub(crate) schema: SchemaRef,
     pub(crate) filter: Option<(String, Expression)>,
     pub(crate) columns: Vec<(Expression, Fit)>,
+    /// Values that stand in for NULL: the condition under which they do, the column and the name under which they are counted.
+    pub(crate) stand_ins: Vec<(Expression, String, String)>,
     /// Source columns that the target lacks; values in them that are neither NULL nor the default are a named loss.
     pub(crate) dropped: Vec<Dropped>,
     /// Columns of the source's key, in `read`.

@@ -141,6 +141,8 @@ pub struct ColumnRule {
     pub value: Option<Located<String>>,
     /// The expression for sources that do not have the column yet.
     pub when_missing: Option<Located<String>>,
+    /// The expression where the value is NULL, and the name under which that is counted.
+    pub when_null: Option<(Located<String>, String)>,
     /// Why.
     pub why: Option<String>,
     /// Losses that are allowed by name: `time-of-day`.

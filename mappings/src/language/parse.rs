@@ -297,6 +297,7 @@ fn parts(
             ShortOr::Long(long) => ColumnRule {
                 value: long.value.map(|v| here(v.0)),
                 when_missing: long.when_missing.map(|v| here(v.0)),
+                when_null: long.when_null.map(|v| (here(v.value.0), v.name)),
                 why: long.why,
                 loses: match long.loses {
                     None => Vec::new(),

@@ -185,11 +185,19 @@ impl<'de> Deserialize<'de> for OriginText {
 pub(super) struct ColumnText {
     pub(super) value: Option<Plain>,
     pub(super) when_missing: Option<Plain>,
+    pub(super) when_null: Option<WhenNullText>,
     pub(super) why: Option<String>,
     pub(super) loses: Option<ShortOr<Vec<String>>>,
     pub(super) too_long: Option<Misfit>,
     pub(super) out_of_range: Option<Misfit>,
     pub(super) if_in_target: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhenNullText {
+    pub(super) value: Plain,
+    pub(super) name: String,
 }
 
 /// A text that YAML may take for a number or a truth value.
