@@ -283,7 +283,7 @@ pub(crate) enum RejectsCommand {
     Show(RejectsShow),
 }
 
-/// Shows the rows that a run rejected, with key, column and reason.
+/// Shows the rows that a run rejected: the reasons and what they took along, then the rows with key, column and reason.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RejectsShow {
     /// The target.
@@ -294,9 +294,12 @@ pub(crate) struct RejectsShow {
     /// Only rows of this table.
     #[arg(long)]
     pub(crate) table: Option<String>,
-    /// How many rows.
+    /// How many rows are shown one by one.
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: usize,
+    /// Show keys that are texts; without it they are masked, since a code or a name is a person's or a country's business.
+    #[arg(long)]
+    pub(crate) show_values: bool,
 }
 
 /// Shows all of it on a made country: generates it, plans, migrates, accounts, reports. Needs nothing installed.

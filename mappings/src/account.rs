@@ -16,11 +16,27 @@ pub struct Reject {
     pub column: String,
     /// Why.
     pub reason: String,
+    /// The row with which the loss began, where this one only went because the row that it named went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+/// The first row of a chain of rejects.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cause {
+    /// Its table in the target.
+    pub table: String,
+    /// Its key: columns and values.
+    pub key: Vec<(String, String)>,
+    /// The column for which it was rejected.
+    pub column: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Reject {
     pub(crate) fn new(key: Vec<(String, String)>, column: &str, reason: &str) -> Self {
-        Reject { key, column: column.to_owned(), reason: reason.to_owned() }
+        Reject { key, column: column.to_owned(), reason: reason.to_owned(), cause: None }
     }
 }
 

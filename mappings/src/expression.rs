@@ -11,6 +11,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::execution::disk_manager::DiskManagerBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
@@ -24,13 +27,30 @@ use uuid::Uuid;
 
 use crate::functions;
 
-/// The place where expressions and queries are planned.
+/// How much a query may hold in memory; what is more goes to files in the temporary folder.
+const QUERY_MEMORY: usize = 128 * 1024 * 1024;
+/// What a sort keeps aside for merging its files. The usual 10 MiB each would use the whole up in a query of many joins.
+const MERGE_MEMORY: usize = 512 * 1024;
+
+/// The place where expressions and queries are planned and run.
 pub(crate) fn session(namespace: Uuid) -> SessionContext {
-    let mut config = SessionConfig::new().with_information_schema(false).with_target_partitions(2);
+    // One partition: a query's sorts share the memory, and twice as many would each have half.
+    let mut config = SessionConfig::new()
+        .with_information_schema(false)
+        .with_target_partitions(1)
+        .with_sort_spill_reservation_bytes(MERGE_MEMORY);
+    // A hash join holds one side in memory and cannot spill it; a join of sorted rows can.
+    config.options_mut().optimizer.prefer_hash_join = false;
     // Texts stay what they are on the wire; views would only be turned back.
     config.options_mut().execution.parquet.schema_force_view_types = false;
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-    let context = SessionContext::new_with_config(config);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY)))
+        .with_disk_manager_builder(DiskManagerBuilder::default())
+        .build_arc()
+        // Nothing of the above can fail before a file is made.
+        .unwrap_or_default();
+    let context = SessionContext::new_with_config_rt(config, runtime);
     for function in functions::all(namespace) {
         context.register_udf(function);
     }

@@ -101,6 +101,15 @@ pub(crate) fn map(way: &RowWay, batch: &RecordBatch) -> Result<Mapped, Error> {
         }
         arrays.push(fit.apply(&array, &mut findings));
     }
+    let mut stood_in: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for (condition, column, name) in &way.stand_ins {
+        let truth = condition.evaluate(&batch, &mut failed);
+        failed.clear();
+        let count = truth.as_boolean_opt().map_or(0, |truth| truth.true_count() as u64);
+        if count > 0 {
+            *stood_in.entry((column.clone(), name.clone())).or_default() += count;
+        }
+    }
     for dropped in &way.dropped {
         if let Some(array) = batch.column_by_name(&dropped.column.to_lowercase()) {
             let lost = lost_values(array, dropped.default.as_deref());
@@ -131,7 +140,8 @@ pub(crate) fn map(way: &RowWay, batch: &RecordBatch) -> Result<Mapped, Error> {
             .map_err(odd)?;
         (take_rows(&mapped, &kept).map_err(odd)?, keys)
     };
-    let losses = findings.losses.into_iter().map(|((column, name), n)| ((column, name.to_owned()), n)).collect();
+    let mut losses = stood_in;
+    losses.extend(findings.losses.into_iter().map(|((column, name), n)| ((column, name.to_owned()), n)));
     Ok(Mapped { batch: mapped, keys, rejected, filtered, losses })
 }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use arrow::array::AsArray;
+use futures::StreamExt;
 use imis_databases::source::plan_ranges;
-use imis_databases::{Consistency, Error, ErrorKind, KeyRange, Source};
+use imis_databases::{Consistency, Error, ErrorKind, KeyRange, ReadRequest, Source};
 use imis_schemas::{Catalog, Known};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -107,6 +109,7 @@ impl Plan {
             rules.push(planned(rule, ends).await?);
         }
         let mut hazards = bound.hazards.clone();
+        hazards.extend(later_migrations(mapping, ends).await?);
         hazards.sort();
         hazards.dedup();
         let mut plan = Plan {
@@ -222,6 +225,33 @@ async fn planned(rule: &BoundRule, ends: &Ends<'_>) -> Result<PlannedRule, Error
         .to_owned(),
         ranges,
     })
+}
+
+/// Migrations of the target that came after those which the mapping knows: what they do to rows is not reproduced.
+async fn later_migrations(mapping: &Mapping, ends: &Ends<'_>) -> Result<Vec<Hazard>, Error> {
+    let (Some(target), Some(table)) = (ends.target, ends.target_catalog.table("django_migrations")) else {
+        return Ok(Vec::new());
+    };
+    let columns = vec!["app".to_owned(), "name".to_owned()];
+    let mut chunks = target.read(ReadRequest::all(Arc::new(table.clone())).columns(columns));
+    let mut hazards = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        let texts =
+            |name: &str| chunk.batch.column_by_name(name).and_then(|array| array.as_string_opt::<i32>().cloned());
+        let (Some(apps), Some(names)) = (texts("app"), texts("name")) else { continue };
+        for (app, name) in apps.iter().flatten().zip(names.iter().flatten()) {
+            if mapping.migrations.iter().any(|module| module.app == app && module.is_later(name)) {
+                hazards.push(Hazard::new(
+                    "unknown-migration",
+                    app,
+                    None,
+                    format!("the target ran {app}.{name}, which this mapping does not know; if it changes rows, that is not reproduced"),
+                ));
+            }
+        }
+    }
+    Ok(hazards)
 }
 
 /// SHA-256 over what a plan relies on: tables with columns, types, nullability and primary keys. Foreign keys and

@@ -28,7 +28,12 @@ pub(crate) fn reject(rule: &str, table: &str, key: (&str, &str), column: &str, r
     RejectedRow {
         rule: rule.into(),
         table: table.into(),
-        reject: Reject { key: vec![(key.0.into(), key.1.into())], column: column.into(), reason: reason.into() },
+        reject: Reject {
+            key: vec![(key.0.into(), key.1.into())],
+            column: column.into(),
+            reason: reason.into(),
+            cause: None,
+        },
     }
 }
 
@@ -118,6 +123,8 @@ pub(crate) fn plan() -> Plan {
             hazard("time-of-day", "claims", "DateFrom", lost),
             hazard("time-of-day", "claims", "DateTo", lost),
         ],
+        complete: Default::default(),
+        completes: Default::default(),
         seal: String::new(),
     }
 }

@@ -5,7 +5,7 @@ mod catalog;
 mod plan;
 mod table;
 
-pub use account::account;
+pub use account::{account, reasons, rejected_rows};
 pub use catalog::catalog;
 pub use plan::{hazards, plan, scan};
 pub use table::{Cell, table};

@@ -47,7 +47,11 @@ impl Session {
             Location::Catalog(_) | Location::Release(_) => (None, self.catalog(&target_location).await?),
             _ => {
                 let target = self.open(&target_location).await?;
-                let catalog = target.catalog().await?;
+                let mut catalog = target.catalog().await?;
+                if let Location::Postgres(address) = &target_location {
+                    let was = imis_mappings::run::as_it_was(address, Catalog::clone(&catalog)).await?;
+                    catalog = Arc::new(was);
+                }
                 (Some(target), catalog)
             }
         };
@@ -112,7 +116,9 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
         Scan::None => None,
         scan => {
             let bars = session.bars();
-            let found = run::scan(&opened.bound, &plan, &opened.source, scan == Scan::Sample, &bars).await?;
+            let target = opened.target.as_ref();
+            let sample = scan == Scan::Sample;
+            let found = run::scan(&opened.bound, &plan, &opened.source, target, sample, &bars).await?;
             bars.clear();
             Some(found)
         }
@@ -130,7 +136,7 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
     }
     let refused =
         plan.rules.iter().any(|rule| rule.existing > 0 && rule.policy == "refuse" && !rule_is_later(&plan, rule));
-    let rejected = scanned.iter().flatten().any(|(_, counts)| counts.rejected > 0);
+    let rejected = scanned.as_ref().is_some_and(|scanned| scanned.rejected() > 0);
     if refused {
         session
             .say("The target has rows where the mapping refuses them (see `existing`); a migration would stop there.");

@@ -6,8 +6,11 @@
 mod country;
 mod harness;
 mod manual;
+mod migrations;
 mod official;
 mod oracle;
+mod plan;
 mod refusals;
 mod routes;
+mod situations;
 mod types;

@@ -4,6 +4,7 @@
 //! column known, every source column taken or left with a reason, every hazard named.
 
 mod fit;
+mod keys;
 mod way;
 
 use std::sync::Arc;
@@ -16,12 +17,15 @@ use uuid::Uuid;
 use crate::expression::{Expression, session};
 use crate::fit::Fit;
 use crate::hazard::Hazard;
-use crate::language::{Existing, KeyBroken, Loosened, Mapping, MappingError, MappingErrors, Origin, Rule};
+use crate::language::{Existing, Loosened, Mapping, MappingError, MappingErrors, Origin, Rule, Verdict};
 use crate::rows;
+
+pub(crate) use keys::{BoundKey, BoundRepair, BoundRepeated, BoundStep, BoundUnique, Worked};
 
 /// A mapping that fits its two catalogues.
 pub struct BoundMapping {
     pub(crate) rules: Vec<BoundRule>,
+    pub(crate) repairs: Vec<BoundRepair>,
     pub(crate) hazards: Vec<Hazard>,
     pub(crate) unused: Vec<String>,
     /// Whether the target must have Django's migrations behind it, or before it.
@@ -49,7 +53,9 @@ pub(crate) struct BoundRule {
     pub(crate) existing: Existing,
     pub(crate) keys: Vec<BoundKey>,
     /// Columns that must be unique together, whether or not the target holds them so.
-    pub(crate) uniques: Vec<Vec<String>>,
+    pub(crate) uniques: Vec<BoundUnique>,
+    /// Whether it runs only when the keys of all other rules hold.
+    pub(crate) after_keys: bool,
     /// What the reader of the report must know when the rule brought a row.
     pub(crate) note: Option<String>,
 }
@@ -72,10 +78,14 @@ pub(crate) struct RowWay {
     pub(crate) schema: SchemaRef,
     pub(crate) filter: Option<(String, Expression)>,
     pub(crate) columns: Vec<(Expression, Fit)>,
+    /// Values that stand in for NULL: the condition under which they do, the column and the name under which they are counted.
+    pub(crate) stand_ins: Vec<(Expression, String, String)>,
     /// Source columns that the target lacks; values in them that are neither NULL nor the default are a named loss.
     pub(crate) dropped: Vec<Dropped>,
     /// Columns of the source's key, in `read`.
     pub(crate) key: Vec<String>,
+    /// Columns of that key and the target columns that take them as they are: whom a rejected row's key names.
+    pub(crate) plain: Vec<(String, String)>,
 }
 
 /// A source column without a place in the target.
@@ -89,16 +99,6 @@ pub(crate) struct Dropped {
 pub(crate) struct QueryWay {
     pub(crate) sql: String,
     pub(crate) rows: RowWay,
-}
-
-/// A key that must hold.
-#[derive(Clone, Debug)]
-pub(crate) struct BoundKey {
-    pub(crate) column: String,
-    pub(crate) table: Arc<Table>,
-    pub(crate) referenced: String,
-    pub(crate) broken: KeyBroken,
-    pub(crate) spelling: bool,
 }
 
 /// Holds a mapping against the catalogues of its source and target.
@@ -120,6 +120,8 @@ pub async fn bind(
         errors: Vec::new(),
         hazards: Vec::new(),
         rules: Vec::new(),
+        asked: Vec::new(),
+        repairs: Vec::new(),
     };
     let fallback = mapping.fallback_source();
     rows::register(
@@ -134,10 +136,16 @@ pub async fn bind(
     for rule in &mapping.rules {
         binder.rule(rule).await;
     }
+    binder.migrations();
+    for (at, repair) in mapping.repairs.iter().enumerate() {
+        binder.repair(at, repair).await;
+    }
+    binder.imply_uniques();
     binder.every_table_is_decided();
     if binder.errors.is_empty() {
         Ok(BoundMapping {
             rules: binder.rules,
+            repairs: binder.repairs,
             hazards: binder.hazards,
             migrated: mapping.migrated,
             loosen: mapping.loosen.clone(),
@@ -158,6 +166,9 @@ struct Binder<'a> {
     errors: Vec<MappingError>,
     hazards: Vec<Hazard>,
     rules: Vec<BoundRule>,
+    /// The repairs that keys and uniques ask for, by their place in the mapping.
+    asked: Vec<usize>,
+    repairs: Vec<BoundRepair>,
 }
 
 impl Binder<'_> {
@@ -176,6 +187,20 @@ impl Binder<'_> {
             };
             self.errors.push(MappingError::general(what).with_help(help));
         }
+    }
+
+    /// The rules that do a migration's work must be there.
+    fn migrations(&mut self) {
+        let names = || self.mapping.rules.iter().map(|rule| rule.name.value.as_str());
+        let mut unknown = Vec::new();
+        for row in self.mapping.migrations.iter().filter(|module| !module.of_base).flat_map(|module| &module.rows) {
+            let Verdict::Reproduced { by, .. } = &row.verdict else { continue };
+            for rule in by.iter().filter(|rule| !names().any(|name| name == rule.value)) {
+                let what = format!("no rule is called `{}`", rule.value);
+                unknown.push(MappingError::at(&rule.place, what).suggest(&rule.value, names()));
+            }
+        }
+        self.errors.extend(unknown);
     }
 
     async fn rule(&mut self, rule: &Rule) {
@@ -229,54 +254,10 @@ impl Binder<'_> {
                 existing: rule.existing.clone(),
                 keys,
                 uniques,
+                after_keys: rule.after_keys,
                 note: rule.note.clone(),
             });
         }
-    }
-
-    fn keys(&mut self, rule: &Rule, target: &Arc<Table>) -> Vec<BoundKey> {
-        let mut keys = Vec::new();
-        for (column, key) in &rule.keys {
-            let Some(own) = target.column(&column.value) else {
-                self.unknown_column(&column.place, &column.value, target, "target");
-                continue;
-            };
-            let (table, referenced) = &key.to.value;
-            let Some(table) = self.target.table(table) else {
-                self.errors.push(
-                    MappingError::at(&key.to.place, format!("the target has no table {table}"))
-                        .suggest(table, self.target.tables.iter().map(|t| t.name.as_str())),
-                );
-                continue;
-            };
-            let Some(referenced) = table.column(referenced) else {
-                self.unknown_column(&key.to.place, referenced, &table.clone(), "target");
-                continue;
-            };
-            keys.push(BoundKey {
-                column: own.name.clone(),
-                referenced: referenced.name.clone(),
-                table: Arc::new(table.clone()),
-                broken: key.broken,
-                spelling: key.spelling,
-            });
-        }
-        keys
-    }
-
-    fn uniques(&mut self, rule: &Rule, target: &Table) -> Vec<Vec<String>> {
-        let mut uniques = Vec::new();
-        for columns in &rule.uniques {
-            let spelled: Vec<String> =
-                columns.iter().filter_map(|name| target.column(name).map(|c| c.name.clone())).collect();
-            for column in columns.iter().filter(|name| target.column(name).is_none()) {
-                self.unknown_column(&rule.to.place, column, target, "target");
-            }
-            if spelled.len() == columns.len() {
-                uniques.push(spelled);
-            }
-        }
-        uniques
     }
 
     fn existing(&mut self, rule: &Rule, target: &Table) {

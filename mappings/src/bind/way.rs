@@ -19,6 +19,7 @@ impl Binder<'_> {
         let whole = schema_of(source, engine, &all);
         let mut used: HashSet<String> = HashSet::new();
         let mut dropped = Vec::new();
+        let mut stand_ins: Vec<(String, String, String)> = Vec::new();
 
         // Which expression each target column gets, and which source columns that uses.
         let mut wanted: Vec<(&Column, String, ColumnRule, Option<Located<String>>)> = Vec::new();
@@ -56,7 +57,15 @@ impl Binder<'_> {
                         .or_else(|| by_name.map(|c| Located { value: quoted(&c.name), place: name.place.clone() }));
                     match self.choose(column_rule, written, &whole) {
                         Ok(Some(chosen)) => {
-                            wanted.push((column, chosen.value.clone(), column_rule.clone(), Some(chosen)));
+                            let mut sql = chosen.value.clone();
+                            // What stands in for a column that is not there is no stand-in for a NULL.
+                            let missing = column_rule.when_missing.as_ref().is_some_and(|m| m.value == sql);
+                            if let Some((other, name)) = column_rule.when_null.as_ref().filter(|_| !missing) {
+                                let condition = format!("({sql}) is null and ({}) is not null", other.value);
+                                stand_ins.push((condition, column.name.clone(), name.clone()));
+                                sql = format!("coalesce({sql}, {})", other.value);
+                            }
+                            wanted.push((column, sql, column_rule.clone(), Some(chosen)));
                         }
                         Ok(None) => {
                             if column_rule.value.is_none() && by_name.is_none() && self.column_is_needed(column) {
@@ -172,13 +181,20 @@ impl Binder<'_> {
             .map(|c| c.name.clone())
             .collect();
         let schema = schema_of(source, engine, &read);
+        let plain = columns
+            .iter()
+            .filter_map(|(sql, fit)| Some((plain_column(sql, source)?.name.clone(), fit.column().name.clone())))
+            .filter(|(own, _)| key.contains(own))
+            .collect();
         let retyped = |sql: &str| Expression::new(&self.context, sql, &schema).ok();
         let columns = columns.into_iter().filter_map(|(sql, fit)| Some((retyped(&sql)?, fit))).collect();
         let filter = filter.and_then(|(name, sql)| Some((name, retyped(&sql)?)));
+        let stand_ins =
+            stand_ins.into_iter().filter_map(|(sql, column, name)| Some((retyped(&sql)?, column, name))).collect();
         for name in &read {
             self.source_hazard(rule, source, name);
         }
-        Some(RowWay { read, schema, filter, columns, dropped, key })
+        Some(RowWay { read, schema, filter, columns, stand_ins, dropped, key, plain })
     }
 
     pub(super) async fn query(
@@ -258,9 +274,22 @@ impl Binder<'_> {
         if self.errors.len() > errors_before {
             return None;
         }
-        let key = target.key_columns().iter().map(|k| k.to_lowercase()).collect();
+        let key: Vec<String> = target.key_columns().iter().map(|k| k.to_lowercase()).collect();
+        let plain = key.iter().cloned().zip(target.key_columns().iter().cloned()).collect();
         let read = schema.fields().iter().map(|f| f.name().clone()).collect();
-        Some(QueryWay { sql, rows: RowWay { read, schema, filter: None, columns, dropped: Vec::new(), key } })
+        Some(QueryWay {
+            sql,
+            rows: RowWay {
+                read,
+                schema,
+                filter: None,
+                columns,
+                stand_ins: Vec::new(),
+                dropped: Vec::new(),
+                key,
+                plain,
+            },
+        })
     }
 
     /// The expression that holds for this source: `value`, or `when-missing` where the source lacks a column of it.

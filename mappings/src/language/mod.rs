@@ -4,15 +4,18 @@
 //! parsed; [`crate::bind`] holds it against two catalogues.
 
 mod error;
+mod migrations;
 mod model;
 mod overlay;
 mod parse;
+mod step;
 mod text;
 
 pub(crate) use error::closest;
 pub use error::{MappingError, MappingErrors};
+pub use migrations::{ModuleMigrations, RowMigration, Verdict};
 pub use model::{
-    ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Loosened, Mapping, Misfit, Origin, Place, Rule,
-    SourceFile,
+    ColumnRule, Existing, Filter, KeyRule, Located, Loosened, Mapping, Misfit, Origin, Place, Repair, Repeated, Rule,
+    SourceFile, Step, UniqueRule,
 };
 pub use parse::pack_names;

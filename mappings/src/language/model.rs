@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::migrations::ModuleMigrations;
+
 /// A text of the mapping, kept for complaints.
 #[derive(Debug)]
 pub struct SourceFile {
@@ -56,8 +58,12 @@ pub struct Mapping {
     pub unused: Vec<Located<String>>,
     /// Source tables that are not carried over, with the reason.
     pub leave_tables: Vec<(Located<String>, String)>,
+    /// What the target's own migrations would have done to rows, by module.
+    pub migrations: Vec<ModuleMigrations>,
     /// The rules, in the order of the files.
     pub rules: Vec<Rule>,
+    /// The repairs, in the order of the files.
+    pub repairs: Vec<Repair>,
     /// SHA-256 over all its files.
     pub hash: String,
 }
@@ -105,7 +111,9 @@ pub struct Rule {
     /// The keys that must hold, by column.
     pub keys: Vec<(Located<String>, KeyRule)>,
     /// Columns that must be unique together.
-    pub uniques: Vec<Vec<String>>,
+    pub uniques: Vec<UniqueRule>,
+    /// Whether it runs only when the keys of all other rules hold.
+    pub after_keys: bool,
     /// What the reader of the report must know when the rule brought a row.
     pub note: Option<String>,
 }
@@ -133,6 +141,8 @@ pub struct ColumnRule {
     pub value: Option<Located<String>>,
     /// The expression for sources that do not have the column yet.
     pub when_missing: Option<Located<String>>,
+    /// The expression where the value is NULL, and the name under which that is counted.
+    pub when_null: Option<(Located<String>, String)>,
     /// Why.
     pub why: Option<String>,
     /// Losses that are allowed by name: `time-of-day`.
@@ -202,24 +212,82 @@ pub enum Existing {
 pub struct KeyRule {
     /// The table and column that are referred to.
     pub to: Located<(String, String)>,
-    /// What becomes of a row whose value names no row.
-    pub broken: KeyBroken,
-    /// Whether a text that is equal but for case and trailing blanks takes the spelling of the row that it names.
-    pub spelling: bool,
+    /// What becomes of a row whose value names no row: tried in this order, until one settles it.
+    pub broken: Vec<Located<Step>>,
     /// Why.
     pub why: Option<String>,
 }
 
-/// What becomes of a row whose key names no row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyBroken {
+/// One thing that is tried on a row whose key names no row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A text that is equal but for case and trailing blanks takes the spelling of the row that it means.
+    Spelling,
+    /// The column becomes NULL, counted; with a condition only where that holds.
+    Null(Option<String>),
     /// The row is rejected, and what needs it.
     Reject,
-    /// The column becomes NULL, counted.
-    Null,
     /// Nothing: no key is held there.
     Keep,
+    /// The value that the repair of this name finds.
+    Repair(String),
+    /// The value of an expression over the target's row, where it names a row.
+    Value {
+        /// The expression.
+        value: String,
+        /// The name under which it is counted.
+        name: String,
+    },
+}
+
+/// Columns that must be unique together.
+#[derive(Clone, Debug)]
+pub struct UniqueRule {
+    /// The columns.
+    pub columns: Vec<Located<String>>,
+    /// What becomes of rows that repeat the values of another.
+    pub repeated: Located<Repeated>,
+    /// Of equal rows, one that meets this condition comes before the others; then the key decides.
+    pub first: Option<Located<String>>,
+    /// Why.
+    pub why: Option<String>,
+}
+
+/// What becomes of rows that repeat what must be unique.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repeated {
+    /// All but the first are rejected, and what needs them.
+    Reject,
+    /// Nothing: it is not held.
+    Keep,
+    /// The repair of this name says which rows take which value.
+    Repair(String),
+    /// All but the first take the value of an expression over the target's row.
+    Value {
+        /// The column that takes it; the only one where none is named.
+        column: Option<String>,
+        /// The expression.
+        value: String,
+        /// The name under which it is counted.
+        name: String,
+    },
+}
+
+/// A repair: values of one column that several rows decide.
+#[derive(Debug)]
+pub struct Repair {
+    /// The name of the rule.
+    pub rule: Located<String>,
+    /// Whether it came with the pack that is extended.
+    pub of_base: bool,
+    /// The table and the column that it changes.
+    pub of: Located<(String, String)>,
+    /// The name under which it is counted.
+    pub name: String,
+    /// The query: the key of the rows to change and the new value, each under its column's name.
+    pub query: Located<String>,
+    /// Why.
+    pub why: Option<String>,
 }
 
 impl Mapping {

@@ -8,7 +8,8 @@ use serde_yaml::Spanned;
 use sha2::{Digest, Sha256};
 
 use super::error::{MappingError, MappingErrors};
-use super::model::{ColumnRule, Existing, Filter, KeyRule, Located, Mapping, Origin, Place, Rule, SourceFile};
+use super::model::{ColumnRule, Existing, Filter, Located, Mapping, Origin, Place, Rule, SourceFile};
+use super::step;
 use super::text::{ExistingText, FileText, Ordered, OriginText, RuleText, ShortOr};
 
 /// The packs that the program carries: name, and files with their texts. The first file is the header.
@@ -74,13 +75,15 @@ impl Mapping {
             reference: head.reference.clone(),
             unused: head.unused.iter().map(|name| located(&first, name)).collect(),
             leave_tables: Vec::new(),
+            migrations: Vec::new(),
             rules: Vec::new(),
+            repairs: Vec::new(),
             hash: String::new(),
         };
         if let Some(base) = base {
             hash.update(base.hash.as_bytes());
             mapping.extend(base);
-            super::overlay::choose_rules(&mut mapping.rules, &first, &head, &mut errors);
+            super::overlay::choose_rules(&mut mapping, &first, &head, &mut errors);
         }
         if mapping.name.is_empty() {
             errors.push(MappingError::general(format!("{} has no line `mapping: NAME`", first.name)));
@@ -102,10 +105,11 @@ impl Mapping {
         }
         mapping.hash = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
         let mut seen: HashMap<&str, ()> = HashMap::new();
-        for rule in &mapping.rules {
-            if seen.insert(&rule.name.value, ()).is_some() {
+        for name in mapping.rules.iter().map(|rule| &rule.name).chain(mapping.repairs.iter().map(|repair| &repair.rule))
+        {
+            if seen.insert(&name.value, ()).is_some() {
                 errors.push(
-                    MappingError::at(&rule.name.place, format!("a second rule is called `{}`", rule.name.value))
+                    MappingError::at(&name.place, format!("a second rule is called `{}`", name.value))
                         .with_help("Give each rule a name of its own."),
                 );
             }
@@ -115,8 +119,23 @@ impl Mapping {
 
     fn add(&mut self, file: &Arc<SourceFile>, content: FileText, errors: &mut Vec<MappingError>) {
         self.leave_tables.extend(content.leave_tables.0.into_iter().map(|(name, why)| (located(file, &name), why)));
+        for module in super::migrations::modules(file, content.migrations, errors) {
+            self.migrations.retain(|known| known.app != module.app);
+            self.migrations.push(module);
+        }
         for (name, text) in content.rules.0 {
             let name = located(file, &name);
+            if text.repair.is_some() || text.query.is_some() {
+                match step::repair(file, name, text) {
+                    // A repair of the pack that the overlay writes anew.
+                    Ok(repair) => {
+                        self.repairs.retain(|known| !(known.of_base && known.rule.value == repair.rule.value));
+                        self.repairs.push(repair);
+                    }
+                    Err(error) => errors.push(error),
+                }
+                continue;
+            }
             let existing = self.rules.iter().position(|rule| rule.name.value == name.value && from_a_pack(rule));
             let result = match existing.and_then(|at| self.rules.get_mut(at)) {
                 // A rule of the pack that the overlay writes anew, whole ...
@@ -146,9 +165,17 @@ impl Mapping {
         self.reference = self.reference.take().or(base.reference);
         self.unused.extend(base.unused);
         self.leave_tables.extend(base.leave_tables);
+        self.migrations = base.migrations;
         self.rules = base.rules;
         for rule in &mut self.rules {
             rule.of_base = true;
+        }
+        for module in &mut self.migrations {
+            module.of_base = true;
+        }
+        self.repairs = base.repairs;
+        for repair in &mut self.repairs {
+            repair.of_base = true;
         }
     }
 }
@@ -176,7 +203,11 @@ fn amend(file: &Arc<SourceFile>, own: &mut Rule, text: RuleText) -> Result<(), M
     }
     own.leave.extend(said.leave);
     own.leave_if_absent.extend(said.leave_if_absent);
-    own.uniques.extend(said.uniques);
+    for unique in said.uniques {
+        own.uniques.retain(|known| !known.same_columns(&unique));
+        own.uniques.push(unique);
+    }
+    own.after_keys |= said.after_keys;
     own.filter = said.filter.or_else(|| own.filter.take());
     own.note = said.note.or_else(|| own.note.take());
     if policy {
@@ -221,7 +252,7 @@ fn place(file: &Arc<SourceFile>, line: u64, column: u64, length: usize) -> Place
     Place { file: Arc::clone(file), offset, length: length.min(file.text.len() - offset) }
 }
 
-fn place_of<T>(file: &Arc<SourceFile>, spanned: &Spanned<T>, length: usize) -> Place {
+pub(super) fn place_of<T>(file: &Arc<SourceFile>, spanned: &Spanned<T>, length: usize) -> Place {
     place(file, spanned.referenced.line(), spanned.referenced.column(), length)
 }
 
@@ -266,6 +297,7 @@ fn parts(
             ShortOr::Long(long) => ColumnRule {
                 value: long.value.map(|v| here(v.0)),
                 when_missing: long.when_missing.map(|v| here(v.0)),
+                when_null: long.when_null.map(|v| (here(v.value.0), v.name)),
                 why: long.why,
                 loses: match long.loses {
                     None => Vec::new(),
@@ -281,20 +313,24 @@ fn parts(
     }
     let mut keys = Vec::new();
     for (column, key) in text.keys.0 {
-        let place = place_of(file, &key.to, key.to.value.len());
-        let Some((table, referenced)) = key.to.value.rsplit_once('.') else {
-            return Err(MappingError::at(&place, format!("`{}` names no column", key.to.value))
-                .with_help("Write `to: TABLE.COLUMN`."));
-        };
-        keys.push((
-            located(file, &column),
-            KeyRule {
-                to: Located { value: (table.to_owned(), referenced.to_owned()), place },
-                broken: key.broken,
-                spelling: key.spelling,
-                why: key.why,
-            },
-        ));
+        keys.push((located(file, &column), step::key(file, key)?));
+    }
+    let uniques = text.uniques.into_iter().map(|said| step::unique(file, said)).collect::<Result<Vec<_>, _>>()?;
+    let after_keys = match &text.after {
+        None => false,
+        Some(said) if said.value == "keys" => true,
+        Some(said) => {
+            let place = place_of(file, said, said.value.len());
+            return Err(MappingError::at(&place, format!("a rule cannot run after `{}`", said.value))
+                .with_help("Rules run in the order of the files; `after: keys` makes a query wait until keys hold."));
+        }
+    };
+    if let (true, Some(said), Origin::Table(_)) = (after_keys, &text.after, &from)
+        && !own_amended(&from)
+    {
+        let place = place_of(file, said, said.value.len());
+        return Err(MappingError::at(&place, "only a query can run after the keys")
+            .with_help("Rows of a table are loaded first, so that keys can be held on them."));
     }
     let reasons = |list: Ordered<String>| list.0.into_iter().map(|(c, why)| (located(file, &c), why)).collect();
     Ok(Rule {
@@ -310,9 +346,15 @@ fn parts(
         filter: text.r#where.map(|f| Filter { keep: located(file, &f.keep), name: f.name, why: f.why }),
         existing: existing(file, text.existing)?,
         keys,
-        uniques: text.uniques,
+        uniques,
+        after_keys,
         note: text.note,
     })
+}
+
+/// Whether these are the parts of an amendment, which says nothing of where rows come from.
+fn own_amended(from: &Origin) -> bool {
+    matches!(from, Origin::Table(names) if names.iter().all(|name| name.value.is_empty()))
 }
 
 fn existing(file: &Arc<SourceFile>, said: Option<Spanned<ShortOr<ExistingText>>>) -> Result<Existing, MappingError> {

@@ -6,8 +6,8 @@ use imis_schemas::Engine;
 use tokio_postgres::Transaction;
 
 use super::postgres::PostgresTarget;
-use super::prepare::note_dropped;
 use super::state::{self, Phase};
+use super::take_away::note_dropped;
 use super::target::tables_of;
 use crate::bind::BoundMapping;
 
@@ -97,7 +97,7 @@ async fn set_generators(
             .map_err(doing)?;
         let create =
             format!("SELECT setval({}, {}, {})", PG.literal(&sequence), was.get::<_, i64>(0), was.get::<_, bool>(1));
-        note_dropped(target, transaction, "generator", &sequence, "SELECT 1", &create).await?;
+        note_dropped(target, transaction, "generator", &sequence, "SELECT 1", &create, None).await?;
         transaction
             .batch_execute(&format!(
                 "SELECT setval({}, greatest(max({column}), 1)::bigint, coalesce(max({column}) >= 1, false)) FROM {table_sql}",

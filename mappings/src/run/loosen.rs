@@ -7,7 +7,7 @@ use imis_schemas::Engine;
 use tokio_postgres::Transaction;
 
 use super::postgres::PostgresTarget;
-use super::prepare::note_dropped;
+use super::take_away::note_dropped;
 use crate::bind::BoundMapping;
 
 const PG: Engine = Engine::Postgres;
@@ -50,7 +50,7 @@ pub(super) async fn loosen(
             changes.push((alter("DROP NOT NULL".into()), alter("SET NOT NULL".into())));
         }
         for (loosen, back) in changes {
-            note_dropped(target, transaction, KIND, &name, &loosen, &back).await?;
+            note_dropped(target, transaction, KIND, &name, &loosen, &back, None).await?;
             transaction.batch_execute(&loosen).await.map_err(doing)?;
         }
     }

@@ -1,4 +1,4 @@
-//! A run: prepare, load, queries, keys, finish, account.
+//! A run: prepare, load, queries, keys, queries that wait for them, finish, account.
 //!
 //! ```text
 //! source --chunks--> map --batches--> target      one range = one transaction = one line in the ledger
@@ -14,6 +14,7 @@ mod prepare;
 mod scan;
 mod snapshot;
 mod state;
+mod take_away;
 mod target;
 mod undo;
 mod update;
@@ -32,9 +33,10 @@ use crate::rows::{OrEmpty, SourceRows, register};
 pub use complete::{Completion, completion, django_ran, whole};
 pub use postgres::PostgresTarget;
 pub use prepare::{migrated_already, not_migrated};
-pub use scan::scan;
+pub use scan::{BrokenKey, BrokenKeys, Scanned, scan};
 pub use snapshot::SnapshotTarget;
 pub use state::{Phase, RunState, rejects_of as rejects, runs};
+pub use take_away::as_it_was;
 pub use target::Target;
 pub use undo::undo;
 
@@ -116,10 +118,14 @@ impl Run<'_> {
         self.progress.phase("load");
         let mut counts = self.load_tables().await?;
         self.target.settle_existing(self.mapping, &mut counts, Stage::Tables).await?;
-        let computed = self.load_queries(&mut counts).await?;
+        let mut computed = self.load_queries(&mut counts, Stage::Queries).await?;
 
         self.progress.phase("keys");
-        let repaired = self.target.hold_keys(self.mapping, &mut counts, self.options.on_reject).await?;
+        self.target.hold_keys(self.mapping, Stage::Queries, self.options.on_reject).await?;
+        computed.extend(self.load_queries(&mut counts, Stage::Last).await?);
+        self.target.hold_keys(self.mapping, Stage::Last, self.options.on_reject).await?;
+        let effects = self.target.effects().await?;
+        let repaired = keys::add_effects(&effects, self.mapping, &mut counts, &mut computed);
 
         self.progress.phase("finish");
         let mut notes = self.target.finish(self.mapping).await?;
@@ -131,7 +137,12 @@ impl Run<'_> {
         self.account(started, counts, computed, &repaired, notes).await
     }
 
-    async fn load_queries(&self, counts: &mut BTreeMap<String, Counts>) -> Result<BTreeMap<String, u64>, Error> {
+    /// Runs the queries that do not wait for the keys, or those that do.
+    async fn load_queries(
+        &self,
+        counts: &mut BTreeMap<String, Counts>,
+        stage: Stage,
+    ) -> Result<BTreeMap<String, u64>, Error> {
         let context = &self.mapping.context;
         let source = SourceRows { source: Arc::clone(&self.source), catalog: Arc::clone(&self.source_catalog) };
         let source = OrEmpty::new(Arc::new(source), self.mapping.fallback.clone());
@@ -140,6 +151,9 @@ impl Run<'_> {
         let mut computed = BTreeMap::new();
         for (rule, planned) in self.mapping.rules.iter().zip(&self.plan.rules) {
             let Way::Query(way) = &rule.way else { continue };
+            if rule.after_keys != (stage == Stage::Last) {
+                continue;
+            }
             self.progress.rule(&rule.name, planned.rows);
             register(context, "target", self.target.rows_now().await?);
             let mut done = self.load_query(rule, way).await?;
@@ -157,7 +171,7 @@ impl Run<'_> {
             counts.entry(rule.name.clone()).or_default().add(&done);
             self.progress.done(&rule.name);
         }
-        self.target.settle_existing(self.mapping, counts, Stage::Queries).await?;
+        self.target.settle_existing(self.mapping, counts, stage).await?;
         Ok(computed)
     }
 
@@ -240,4 +254,6 @@ pub enum Stage {
     Tables,
     /// Tables that query rules fill.
     Queries,
+    /// Tables that are filled only when the keys of all others hold.
+    Last,
 }

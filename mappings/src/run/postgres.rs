@@ -164,7 +164,7 @@ impl CopyWriter {
             self.execute("SAVEPOINT imis").await?;
             match self.copy_once(&mapped.batch.slice(from, count)).await {
                 Ok(()) => self.execute("RELEASE SAVEPOINT imis").await?,
-                Err(error) if error.kind() == ErrorKind::Data => {
+                Err(error) if error.is_refusal() => {
                     self.copy = None;
                     self.execute("ROLLBACK TO SAVEPOINT imis").await?;
                     if count == 1 {
@@ -348,13 +348,12 @@ impl Target for PostgresTarget {
         Ok(Arc::new(SourceRows { source: self.source(), catalog: Arc::clone(&self.catalog) }))
     }
 
-    async fn hold_keys(
-        &self,
-        mapping: &BoundMapping,
-        counts: &mut BTreeMap<String, Counts>,
-        on_reject: OnReject,
-    ) -> Result<BTreeMap<String, u64>, Error> {
-        super::keys::hold(self, mapping, counts, on_reject).await
+    async fn hold_keys(&self, mapping: &BoundMapping, stage: Stage, on_reject: OnReject) -> Result<(), Error> {
+        super::keys::hold(self, mapping, stage, on_reject).await
+    }
+
+    async fn effects(&self) -> Result<super::keys::Effects, Error> {
+        super::keys::effects(self).await
     }
 
     async fn finish(&self, mapping: &BoundMapping) -> Result<Vec<String>, Error> {
