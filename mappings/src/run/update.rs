@@ -189,7 +189,7 @@ async fn change(
         .query_one(
             &format!(
                 "WITH gone AS (SELECT DISTINCT (SELECT string_agg(pair ->> 1, ',') FROM jsonb_array_elements(r.row_key::jsonb) pair) AS key \
-                     FROM imis_migration.reject r JOIN imis_migration.run USING (run) WHERE r.table_name = $1 AND phase <> 'undone'), \
+                     FROM imis_migration.rejects r JOIN imis_migration.run USING (run) WHERE r.table_name = $1 AND phase <> 'undone'), \
                  missing AS (SELECT concat_ws(',', {key}) AS key FROM {stage} s \
                      WHERE NOT EXISTS (SELECT FROM {table} t WHERE {equal})) \
                  SELECT count(*), count(*) FILTER (WHERE gone.key IS NULL) FROM missing LEFT JOIN gone USING (key)"
