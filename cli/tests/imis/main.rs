@@ -11,5 +11,6 @@ mod official;
 mod oracle;
 mod plan;
 mod refusals;
+mod routes;
 mod situations;
 mod types;

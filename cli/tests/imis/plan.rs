@@ -56,7 +56,10 @@ async fn broken_keys_are_foretold_as_the_run_finds_them() {
     };
     let losses = account["losses"].as_array().unwrap();
     let education = losses.iter().find(|l| l["rule"] == "insurees" && l["column"] == "Education").unwrap();
-    assert_eq!((&education["name"], &education["values"]), (&"dangling-to-null".into(), &key("insurees", "Education")["broken"]));
+    assert_eq!(
+        (&education["name"], &education["values"]),
+        (&"dangling-to-null".into(), &key("insurees", "Education")["broken"])
+    );
     assert_eq!(key("insurees", "Gender"), Value::Null, "another spelling is no broken key");
     assert_eq!(
         (&key("facilities", "PLItemID")["broken"], &key("facilities", "PLItemID")["zero"]),

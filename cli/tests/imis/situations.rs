@@ -71,22 +71,42 @@ const AFTERWARDS: &[Case] = &[
     (r#"SELECT "OfficerIDSubst" FROM "tblOfficer" WHERE "OfficerID" = 1"#, "NULL", "NULL"),
     (r#"SELECT "InsureeID" FROM "tblPhotos" WHERE "PhotoID" = 1"#, "NULL", "NULL"),
     // e4: the marked one, the closed version like its live row, the oldest where none is marked, none.
-    (r#"SELECT "FamilyID", "InsureeID" FROM "tblFamilies" WHERE "FamilyID" IN (2, 3, 5, 14) ORDER BY 1"#, "2|6/3|6/5|13", "2|6/3|6/5|13"),
+    (
+        r#"SELECT "FamilyID", "InsureeID" FROM "tblFamilies" WHERE "FamilyID" IN (2, 3, 5, 14) ORDER BY 1"#,
+        "2|6/3|6/5|13",
+        "2|6/3|6/5|13",
+    ),
     (r#"SELECT count(*) FROM "tblPolicy" WHERE "FamilyID" = 14"#, "0", "0"),
     // e12: the live one keeps it.
-    (r#"SELECT "InsureeID" FROM "tblInsuree" WHERE "InsureeUUID"::text = '11111111-2222-3333-4444-555555555555'"#, "58", "58"),
+    (
+        r#"SELECT "InsureeID" FROM "tblInsuree" WHERE "InsureeUUID"::text = '11111111-2222-3333-4444-555555555555'"#,
+        "58",
+        "58",
+    ),
     (r#"SELECT count(*) FROM "tblInsuree" WHERE "InsureeID" = 57 AND length("InsureeUUID"::text) = 36"#, "1", "1"),
     // e17.
-    (r#"SELECT "InsureeID", "Gender" FROM "tblInsuree" WHERE "InsureeID" IN (4, 5) ORDER BY 1"#, "4|M/5|NULL", "4|M/5|NULL"),
+    (
+        r#"SELECT "InsureeID", "Gender" FROM "tblInsuree" WHERE "InsureeID" IN (4, 5) ORDER BY 1"#,
+        "4|M/5|NULL",
+        "4|M/5|NULL",
+    ),
     (r#"SELECT "id", "LanguageID" FROM "tblUsers" WHERE "id" IN (17, 18) ORDER BY 1"#, "17|en/18|en", "17|en/18|en"),
     // e22: codes as people log in, and one account each.
     (r#"SELECT "Code" FROM "tblOfficer" WHERE "OfficerID" = 3"#, "E00001", "E00001"),
     (r#"SELECT "ClaimAdminCode" FROM "tblClaimAdmin" WHERE "ClaimAdminId" = 2"#, "JMHC0011", "JMHC0011"),
-    (r#"SELECT username, i_user_id, officer_id FROM "core_User" WHERE lower(username) = 'e00001'"#, "E00001|34|3", "E00001|34|3"),
+    (
+        r#"SELECT username, i_user_id, officer_id FROM "core_User" WHERE lower(username) = 'e00001'"#,
+        "E00001|34|3",
+        "E00001|34|3",
+    ),
     // e18.
     (r#"SELECT count(*) FROM "tblRole" WHERE "IsSystem" = 64"#, "1", "1"),
     // e26.
-    (r#"SELECT "Code", "PayerType" FROM "tblPayerType" WHERE "PayerType" LIKE 'Donor%' ORDER BY 1"#, "D|Donor/G|Donor (G)", "D|Donor/G|Donor (G)"),
+    (
+        r#"SELECT "Code", "PayerType" FROM "tblPayerType" WHERE "PayerType" LIKE 'Donor%' ORDER BY 1"#,
+        "D|Donor/G|Donor (G)",
+        "D|Donor/G|Donor (G)",
+    ),
     // e25.
     (r#"SELECT "MemberCount" FROM "tblProduct" WHERE "ProdID" = 1"#, "32767", "40000"),
     // e8: the live one with the claim, earlier ones with its versions; where none is left, none, or a reject where the column
@@ -190,7 +210,8 @@ async fn every_situation_becomes_what_the_pack_says(target: Target) {
 
     // Who went along with whom.
     let rejects = desk.imis(&["rejects", "show", &url, "--json", "--limit", "1000"]).done().json();
-    let claim = of(&rejects["rejects"], &[("table", "tblClaim"), ("reason", "it names no row of tblICDCodes")]).unwrap();
+    let claim =
+        of(&rejects["rejects"], &[("table", "tblClaim"), ("reason", "it names no row of tblICDCodes")]).unwrap();
     assert_eq!((&claim["key"]["ClaimID"], &claim["cause"]), (&"3".into(), &Value::Null), "{claim}");
     let lines = of(&rejects["groups"], &[("rule", "claims"), ("column", "ICDID")]).unwrap();
     // Its items, its services, the feedback on it.
@@ -202,7 +223,11 @@ async fn every_situation_becomes_what_the_pack_says(target: Target) {
     assert!(families["took_along"].as_u64().unwrap() > 1, "a policy, and what hangs on it: {families}");
     // A row that was rejected before the load is the cause of what goes with it.
     let user = of(&rejects["rejects"], &[("table", "tblUserRole")]).unwrap();
-    assert_eq!((&user["cause"]["table"], &user["cause"]["column"]), (&"tblUsers".into(), &"LoginName".into()), "{user}");
+    assert_eq!(
+        (&user["cause"]["table"], &user["cause"]["column"]),
+        (&"tblUsers".into(), &"LoginName".into()),
+        "{user}"
+    );
     let all = rejects["all"].as_u64().unwrap();
     assert_eq!(account["rejected"].as_u64(), Some(all));
     let page = std::fs::read_to_string(desk.path().join("report/index.html")).unwrap();
