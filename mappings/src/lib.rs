@@ -6,6 +6,7 @@ pub mod hazard;
 pub mod language;
 pub mod plan;
 pub mod run;
+pub mod seen;
 
 mod expression;
 mod fit;

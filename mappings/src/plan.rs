@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use imis_databases::source::plan_ranges;
 use imis_databases::{Consistency, Error, ErrorKind, KeyRange, Source};
-use imis_schemas::{Catalog, Known};
+use imis_schemas::{Catalog, Identification, Known};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -33,6 +33,9 @@ pub struct Plan {
     pub from: String,
     /// The target.
     pub to: String,
+    /// The legacy release that the source is closest to, with its twins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
     /// Fingerprint of the source's catalogue.
     pub source_sha256: String,
     /// Fingerprint of the target's catalogue: tables, columns and primary keys.
@@ -110,6 +113,7 @@ impl Plan {
             mapping_sha256: mapping.hash.clone(),
             from: ends.from.clone(),
             to: ends.to.clone(),
+            release: bound.release().map(Identification::label),
             source_sha256: fingerprint(ends.source_catalog),
             target_sha256: fingerprint(ends.target_catalog),
             namespace,

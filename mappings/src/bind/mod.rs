@@ -4,20 +4,22 @@
 //! column known, every source column taken or left with a reason, every hazard named.
 
 mod fit;
+mod release;
 mod way;
 
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::prelude::SessionContext;
-use imis_schemas::{Catalog, Column, Engine, Table, same_name};
+use imis_schemas::{Catalog, Column, Engine, Identification, Table, same_name};
 use uuid::Uuid;
 
 use crate::expression::{Expression, session};
 use crate::fit::Fit;
 use crate::hazard::Hazard;
-use crate::language::{Existing, KeyBroken, Mapping, MappingError, MappingErrors, Origin, Rule};
+use crate::language::{Existing, Finding, KeyBroken, Mapping, MappingError, MappingErrors, Origin, Rule};
 use crate::rows;
+use crate::seen::Seen;
 
 /// A mapping that fits its two catalogues.
 pub struct BoundMapping {
@@ -28,9 +30,15 @@ pub struct BoundMapping {
     pub(crate) migrated: bool,
     pub(crate) fallback: Option<Catalog>,
     pub(crate) context: SessionContext,
+    release: Option<Identification>,
 }
 
 impl BoundMapping {
+    /// The legacy release that the source is closest to.
+    pub fn release(&self) -> Option<&Identification> {
+        self.release.as_ref()
+    }
+
     /// What may be lost, as far as the catalogues tell.
     pub fn hazards(&self) -> &[Hazard] {
         &self.hazards
@@ -110,7 +118,23 @@ pub async fn bind(
     target: &Catalog,
     namespace: Uuid,
 ) -> Result<BoundMapping, MappingErrors> {
+    bind_seen(mapping, source, target, namespace, &Seen::default()).await
+}
+
+/// The same, with what a live source tells beside its catalogue.
+///
+/// # Errors
+/// As [`bind`]; and what the login may not read, and what the source's release has and the source does not show.
+pub async fn bind_seen(
+    mapping: &Mapping,
+    source: &Catalog,
+    target: &Catalog,
+    namespace: Uuid,
+    seen: &Seen,
+) -> Result<BoundMapping, MappingErrors> {
     let mut binder = Binder {
+        seen,
+        release: release::Release::of(&mapping.from, source),
         mapping,
         source,
         target,
@@ -128,7 +152,14 @@ pub async fn bind(
     for name in ["before", "target"] {
         rows::register(&binder.context, name, Arc::new(rows::NoRows(target.clone())));
     }
-    binder.families();
+    let found = binder.release.as_ref().map(|release| release.found.clone());
+    if binder.families() {
+        binder.sight();
+    }
+    if !binder.errors.is_empty() {
+        // The wrong database or login: all else would be a list of what is missing.
+        return Err(MappingErrors(binder.errors));
+    }
     for rule in &mapping.rules {
         binder.rule(rule).await;
     }
@@ -141,6 +172,7 @@ pub async fn bind(
             unused: mapping.unused.iter().map(|name| name.value.clone()).collect(),
             fallback: mapping.fallback_source(),
             context: binder.context,
+            release: found,
         })
     } else {
         Err(MappingErrors(binder.errors))
@@ -151,6 +183,8 @@ struct Binder<'a> {
     mapping: &'a Mapping,
     source: &'a Catalog,
     target: &'a Catalog,
+    seen: &'a Seen,
+    release: Option<release::Release>,
     context: SessionContext,
     errors: Vec<MappingError>,
     hazards: Vec<Hazard>,
@@ -159,20 +193,27 @@ struct Binder<'a> {
 
 impl Binder<'_> {
     /// Refuses ends that are plainly not what the mapping is for: swapped ones, and hybrids.
-    fn families(&mut self) {
+    fn families(&mut self) -> bool {
         let django = |catalog: &Catalog| catalog.table("django_migrations").is_some();
         if self.mapping.from == "legacy" && django(self.source) {
             let hybrid = self.source.engine == Engine::Mssql;
             let (what, help) = if hybrid {
+                let last: Vec<String> = self.seen.django.iter().map(|(app, name)| format!("{app} {name}")).collect();
+                let told = if last.is_empty() { String::new() } else { format!(" (last: {})", last.join(", ")) };
                 (
-                    "the source is a hybrid: a SQL Server database on which Django migrations already ran",
+                    format!(
+                        "the source is a hybrid: a SQL Server database on which Django migrations already ran{told}"
+                    ),
                     "There is no pack for hybrids yet; this one would leave the modular tables behind.",
                 )
             } else {
-                ("the source is a modular openIMIS database already", "Are --from and --to the right way round?")
+                let what = "the source is a modular openIMIS database already".to_owned();
+                (what, "Are --from and --to the right way round?")
             };
             self.errors.push(MappingError::general(what).with_help(help));
+            return false;
         }
+        true
     }
 
     async fn rule(&mut self, rule: &Rule) {
@@ -189,15 +230,23 @@ impl Binder<'_> {
         let source = rule.source_tables().iter().find_map(|name| self.source.table(&name.value));
         if source.is_none()
             && let Some(first) = rule.source_tables().first()
-            && rule.may_be_missing.is_none()
         {
-            self.errors.push(
-                MappingError::at(&first.place, format!("the source has no table {}", first.value))
-                    .suggest(&first.value, self.source.tables.iter().map(|t| t.name.as_str())),
-            );
-            return;
+            let before = self.errors.len();
+            if !self.table_may_be_absent(rule) {
+                if self.errors.len() == before {
+                    self.errors.push(
+                        MappingError::at(&first.place, format!("the source has no table {}", first.value))
+                            .with_label("no such table")
+                            .suggest(&first.value, self.source.tables.iter().map(|t| t.name.as_str())),
+                    );
+                }
+                return;
+            }
         }
         let source = source.map(|t| Arc::new(t.clone()));
+        if let Some(source) = &source {
+            self.columns_are_there(rule, source);
+        }
         let keys = self.keys(rule, &target);
         self.existing(rule, &target);
         let uniques = self.uniques(rule, &target);
@@ -305,12 +354,13 @@ impl Binder<'_> {
             let left = self.mapping.leave_tables.iter().any(|(name, _)| same_name(&name.value, &table.name));
             if !of_a_rule && !left {
                 self.errors.push(
-                    MappingError::general(format!("the source table {} goes nowhere", table.table_name())).with_help(
-                        format!(
-                            "Write a rule for it, or say why it stays behind: `leave-tables: {{ {}: \"reason\" }}`.",
+                    MappingError::general(format!("the source table {} goes nowhere", table.table_name()))
+                        .with_help(format!(
+                            "Write a rule for it, or say why it stays behind: `leave-tables: {{ {}: \"reason\" }}`. \
+                             `imis mapping scaffold` drafts it.",
                             table.name
-                        ),
-                    ),
+                        ))
+                        .found(Finding::Table { table: table.name.clone() }),
                 );
             }
         }
@@ -327,15 +377,4 @@ fn plain_column<'a>(sql: &str, source: &'a Table) -> Option<&'a Column> {
     let name = sql.trim();
     let name = name.strip_prefix('"').and_then(|n| n.strip_suffix('"')).unwrap_or(name);
     source.column(name)
-}
-
-/// A default that is a plain literal: `((0))` is 0, `('N')` is N.
-fn plain_default(column: &Column) -> Option<String> {
-    let mut text = column.default.as_deref()?.trim();
-    while let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
-        text = inner.trim();
-    }
-    let text = text.strip_prefix('N').filter(|t| t.starts_with('\'')).unwrap_or(text);
-    let text = text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')).unwrap_or(text);
-    (!text.contains('(')).then(|| text.to_owned())
 }

@@ -4,12 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::LogicalPlan;
 use imis_schemas::{Column, Table, same_name};
 
-use super::{Binder, Dropped, QueryWay, RowWay, plain_column, plain_default, quoted};
+use super::release::is_known;
+use super::{Binder, Dropped, QueryWay, RowWay, plain_column, quoted};
 use crate::expression::{Expression, ExpressionError, columns_used, fold_names, schema_of, trouble};
 use crate::hazard::Hazard;
-use crate::language::{ColumnRule, Located, MappingError, Rule};
+use crate::language::{ColumnRule, Finding, Located, MappingError, Rule};
 
 impl Binder<'_> {
     pub(super) fn rows(&mut self, rule: &Rule, source: &Arc<Table>, target: &Arc<Table>) -> Option<RowWay> {
@@ -39,7 +42,7 @@ impl Binder<'_> {
                         .value
                         .clone()
                         .or_else(|| by_name.map(|c| Located { value: quoted(&c.name), place: name.place.clone() }));
-                    match self.choose(column_rule, written, &whole) {
+                    match self.choose(rule, column_rule, written, source, &whole) {
                         Ok(Some(chosen)) => {
                             wanted.push((column, chosen.value.clone(), column_rule.clone(), Some(chosen)));
                         }
@@ -114,24 +117,39 @@ impl Binder<'_> {
                     Some(&column.name),
                     "the target has no such column; values other than NULL and the default are counted as lost",
                 ));
-                dropped.push(Dropped { column: column.name.clone(), default: plain_default(column) });
+                dropped.push(Dropped { column: column.name.clone(), default: column.plain_default() });
                 continue;
             }
-            // A column that this release always has and the mapping does not mention: drift or a country's own.
+            // A column that the mapping does not mention: a country's own.
+            let filled = self.seen.filled(&source.name, &column.name);
+            if filled == Some(0) {
+                self.hazards.push(Hazard::new(
+                    "empty-column",
+                    &rule.name.value,
+                    Some(&column.name),
+                    "the mapping does not know the column; no row holds more than its default in it, so it stays behind",
+                ));
+                continue;
+            }
+            let holding = filled.map(|n| format!(", and {n} rows hold a value in it")).unwrap_or_default();
+            let (table, name) = (source.name.clone(), column.name.clone());
             self.errors.push(
-                MappingError::at(
-                    &rule.name.place,
-                    format!("the source column {}.{} goes nowhere", source.name, column.name),
-                )
-                .with_help(format!(
-                    "Map it under `columns`, or say why it stays behind: `leave: {{ {}: \"reason\" }}`.",
-                    column.name
-                )),
+                MappingError::at(&rule.name.place, format!("the source column {table}.{name} goes nowhere{holding}"))
+                    .with_label("this rule carries the table")
+                    .with_help(format!(
+                        "Map it under `columns`, or say why it stays behind: `leave: {{ {name}: \"reason\" }}`. `imis mapping \
+                         scaffold` drafts it."
+                    ))
+                    .found(Finding::Column { rule: rule.name.value.clone(), table, column: name, filled }),
             );
         }
         for (name, _) in rule.leave.iter().chain(&rule.leave_if_absent) {
-            // An older source may lack the column; a name that no column is close to is a slip of the pen.
-            if source.column(&name.value).is_none()
+            // An older source may lack the column; a name that no release knows is a slip of the pen.
+            if self.release.is_some() {
+                if source.column(&name.value).is_none() && !is_known(rule.source_tables(), &name.value) {
+                    self.unknown_column(&name.place, &name.value, source, "source");
+                }
+            } else if source.column(&name.value).is_none()
                 && let Some(near) =
                     crate::language::closest(&name.value, source.columns.iter().map(|c| c.name.as_str()))
                 && near.len() == name.value.len()
@@ -157,6 +175,7 @@ impl Binder<'_> {
             .map(|c| c.name.clone())
             .collect();
         let schema = schema_of(source, engine, &read);
+        self.may_be_read(rule, source, &read);
         let retyped = |sql: &str| Expression::new(&self.context, sql, &schema).ok();
         let columns = columns.into_iter().filter_map(|(sql, fit)| Some((retyped(&sql)?, fit))).collect();
         let filter = filter.and_then(|(name, sql)| Some((name, retyped(&sql)?)));
@@ -193,6 +212,7 @@ impl Binder<'_> {
                 return None;
             }
         };
+        self.tables_of_a_query(rule, query, &source_tables(&plan));
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
         for (name, said) in &rule.columns {
             if target.column(&name.value).is_none() && !said.if_in_target {
@@ -244,13 +264,24 @@ impl Binder<'_> {
     /// The expression that holds for this source: `value`, or `when-missing` where the source lacks a column of it.
     fn choose(
         &self,
-        rule: &ColumnRule,
+        rule: &Rule,
+        said: &ColumnRule,
         value: Option<Located<String>>,
+        source: &Table,
         schema: &SchemaRef,
     ) -> Result<Option<Located<String>>, MappingError> {
-        let Some(value) = value else { return Ok(rule.when_missing.clone()) };
+        let Some(value) = value else { return Ok(said.when_missing.clone()) };
         match columns_used(&self.context, &value.value, schema) {
-            Err(ExpressionError::UnknownColumn(_)) if rule.when_missing.is_some() => Ok(rule.when_missing.clone()),
+            Err(ExpressionError::UnknownColumn(name)) if said.when_missing.is_some() => {
+                // What no release knows is a slip of the pen, and would take the other value for ever.
+                if self.release.is_some() && !is_known(rule.source_tables(), &name) {
+                    let message =
+                        format!("the source's {} has no column {name}, nor has it in any release", source.table_name());
+                    let error = MappingError::at(&value.place, message).with_label("no such column");
+                    return Err(error.suggest(&name, source.columns.iter().map(|c| c.name.as_str())));
+                }
+                Ok(said.when_missing.clone())
+            }
             _ => Ok(Some(value)),
         }
     }
@@ -273,4 +304,18 @@ impl Binder<'_> {
             ExpressionError::Wrong(text) => self.errors.push(MappingError::at(place, text.clone())),
         }
     }
+}
+
+/// The tables of the source that a query reads, those of its subqueries included.
+fn source_tables(plan: &LogicalPlan) -> Vec<String> {
+    let mut tables = Vec::new();
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && scan.table_name.schema() == Some("source")
+        {
+            tables.push(scan.table_name.table().to_owned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    tables
 }

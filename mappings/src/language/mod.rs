@@ -9,7 +9,7 @@ mod parse;
 mod text;
 
 pub(crate) use error::closest;
-pub use error::{MappingError, MappingErrors};
+pub use error::{Finding, MappingError, MappingErrors};
 pub use model::{
     ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
 };

@@ -50,6 +50,8 @@ pub struct Mapping {
     pub unused: Vec<Located<String>>,
     /// Source tables that are not carried over, with the reason.
     pub leave_tables: Vec<(Located<String>, String)>,
+    /// Tables of the source's release that this country has no longer, with the reason.
+    pub absent_tables: Vec<(Located<String>, String)>,
     /// The rules, in the order of the files.
     pub rules: Vec<Rule>,
     /// SHA-256 over all its files.
@@ -77,6 +79,8 @@ pub struct Rule {
     pub leave: Vec<(Located<String>, String)>,
     /// Source columns that are carried by name if the target has the column, and left with this reason otherwise.
     pub leave_if_absent: Vec<(Located<String>, String)>,
+    /// Columns of the source's release that this country has no longer, with the reason.
+    pub absent: Vec<(Located<String>, String)>,
     /// Which rows come along.
     pub filter: Option<Filter>,
     /// What becomes of rows that the target already has.

@@ -71,6 +71,7 @@ impl Mapping {
             reference: head.reference.clone(),
             unused: head.unused.iter().map(|name| located(&first, name)).collect(),
             leave_tables: Vec::new(),
+            absent_tables: Vec::new(),
             rules: Vec::new(),
             hash: String::new(),
         };
@@ -111,6 +112,7 @@ impl Mapping {
 
     fn add(&mut self, file: &Arc<SourceFile>, content: FileText, errors: &mut Vec<MappingError>) {
         self.leave_tables.extend(content.leave_tables.0.into_iter().map(|(name, why)| (located(file, &name), why)));
+        self.absent_tables.extend(content.absent_tables.0.into_iter().map(|(name, why)| (located(file, &name), why)));
         for (name, text) in content.rules.0 {
             let name = located(file, &name);
             let existing = self.rules.iter().position(|rule| rule.name.value == name.value && from_a_pack(rule));
@@ -139,6 +141,7 @@ impl Mapping {
         self.reference = self.reference.take().or(base.reference);
         self.unused.extend(base.unused);
         self.leave_tables.extend(base.leave_tables);
+        self.absent_tables.extend(base.absent_tables);
         self.rules = base.rules;
         for rule in &mut self.rules {
             rule.of_base = true;
@@ -168,6 +171,7 @@ fn amend(file: &Arc<SourceFile>, own: &mut Rule, text: RuleText) -> Result<(), M
     }
     own.leave.extend(said.leave);
     own.leave_if_absent.extend(said.leave_if_absent);
+    own.absent.extend(said.absent);
     own.uniques.extend(said.uniques);
     own.filter = said.filter.or_else(|| own.filter.take());
     own.note = said.note.or_else(|| own.note.take());
@@ -185,11 +189,8 @@ fn parse_file(file: &Arc<SourceFile>) -> Result<FileText, MappingError> {
         if let Some(at) = text.rfind(" at line ") {
             text.truncate(at);
         }
-        let complaint = MappingError {
-            message: text.clone(),
-            help: None,
-            place: error.location().map(|l| place(file, l.line(), l.column(), 1)),
-        };
+        let at = error.location().map(|l| place(file, l.line(), l.column(), 1));
+        let complaint = MappingError { place: at, ..MappingError::general(text.clone()) };
         let written = text.split('`').nth(1);
         let known = text.split_once("expected one of ").or_else(|| text.split_once("expected "));
         match (text.contains("unknown field"), written, known) {
@@ -299,6 +300,7 @@ fn parts(
         columns,
         leave: reasons(text.leave),
         leave_if_absent: reasons(text.leave_if_absent),
+        absent: reasons(text.absent),
         filter: text.r#where.map(|f| Filter { keep: located(file, &f.keep), name: f.name, why: f.why }),
         existing: existing(file, text.existing)?,
         keys,

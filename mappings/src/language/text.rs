@@ -98,6 +98,8 @@ pub(super) struct FileText {
     #[serde(default)]
     pub(super) leave_tables: Ordered<String>,
     #[serde(default)]
+    pub(super) absent_tables: Ordered<String>,
+    #[serde(default)]
     pub(super) rules: Ordered<RuleText>,
 }
 
@@ -115,6 +117,8 @@ pub(super) struct RuleText {
     pub(super) leave: Ordered<String>,
     #[serde(default)]
     pub(super) leave_if_absent: Ordered<String>,
+    #[serde(default)]
+    pub(super) absent: Ordered<String>,
     pub(super) r#where: Option<FilterText>,
     pub(super) existing: Option<Spanned<ShortOr<ExistingText>>>,
     #[serde(default)]
