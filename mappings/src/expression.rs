@@ -305,5 +305,12 @@ mod tests {
         let json = typed("json_object('legacy', json_object('id', FeedbackID, 'n', name))").unwrap();
         let json = json.evaluate(&batch(), &mut failed);
         assert_eq!(json.as_string::<i32>().value(1), r#"{"legacy":{"id":7}}"#);
+        // An odd number of arguments adds to an object; what is none fails its row.
+        let added = "json_object(json_object('a', name), 'np', json_object('id', FeedbackID))";
+        let added = typed(added).unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(added.as_string::<i32>().value(1), r#"{"np":{"id":7}}"#);
+        assert_eq!(added.as_string::<i32>().value(2), r#"{"a":"c","np":{"id":2147483647}}"#);
+        typed("json_object(name, 'np', FeedbackID)").unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(failed.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [0, 2]);
     }
 }

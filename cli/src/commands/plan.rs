@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imis_databases::snapshot::write_private;
 use imis_databases::{Location, Source};
 use imis_mappings::bind::{BoundMapping, bind_seen};
-use imis_mappings::language::Mapping;
+use imis_mappings::language::{Mapping, MappingErrors};
 use imis_mappings::plan;
 use imis_mappings::seen::Seen;
 use imis_schemas::{Catalog, Engine};
@@ -81,6 +81,29 @@ pub(crate) async fn bind_live(
             Ok(bind_seen(mapping, source_catalog, target_catalog, namespace, &seen).await?)
         }
         Err(errors) => Err(errors.into()),
+    }
+}
+
+/// What a mapping complains about, with what the columns hold that it does not know; `None` when it fits.
+pub(crate) async fn errors_live(
+    mapping: &Mapping,
+    source: Option<&dyn Source>,
+    source_catalog: &Catalog,
+    target_catalog: &Catalog,
+    seen: &mut Seen,
+) -> Result<Option<MappingErrors>, Failure> {
+    if let Some(source) = source {
+        *seen = Seen::of(source, source_catalog).await;
+    }
+    let namespace = Uuid::nil();
+    let Err(errors) = bind_seen(mapping, source_catalog, target_catalog, namespace, seen).await else {
+        return Ok(None);
+    };
+    match source {
+        Some(source) if seen.count(&errors, source, source_catalog).await? => {
+            Ok(bind_seen(mapping, source_catalog, target_catalog, namespace, seen).await.err())
+        }
+        _ => Ok(Some(errors)),
     }
 }
 

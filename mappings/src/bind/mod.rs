@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::expression::{Expression, session};
 use crate::fit::Fit;
 use crate::hazard::Hazard;
-use crate::language::{Existing, Finding, KeyBroken, Mapping, MappingError, MappingErrors, Origin, Rule};
+use crate::language::{Existing, Finding, KeyBroken, Mapping, MappingError, MappingErrors, Origin, Rule, TODO};
 use crate::rows;
 use crate::seen::Seen;
 
@@ -31,9 +31,43 @@ pub struct BoundMapping {
     pub(crate) fallback: Option<Catalog>,
     pub(crate) context: SessionContext,
     release: Option<Identification>,
+    /// Which source columns fill which target column, and how.
+    pub(crate) flows: Vec<Flow>,
+}
+
+/// What fills one target column by one rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    pub(crate) rule: String,
+    /// The source table; `None` for a query.
+    pub(crate) from: Option<String>,
+    /// The source columns that the expression uses, as the catalogue spells them.
+    pub(crate) used: Vec<String>,
+    pub(crate) to: String,
+    pub(crate) column: String,
+    pub(crate) sql: String,
+    pub(crate) how: Taken,
+    /// The Arrow type in which the values travel.
+    pub(crate) travels: String,
+}
+
+/// How a target column is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// By the source column of its name, or nothing but another column.
+    Named,
+    Expression,
+    WhenMissing,
+    Query,
 }
 
 impl BoundMapping {
+    /// The target columns that get what `when-missing` says, as `TABLE.COLUMN`.
+    pub fn when_missing(&self) -> Vec<String> {
+        let older = self.flows.iter().filter(|flow| flow.how == Taken::WhenMissing);
+        older.map(|flow| format!("{}.{}", flow.to, flow.column)).collect()
+    }
+
     /// The legacy release that the source is closest to.
     pub fn release(&self) -> Option<&Identification> {
         self.release.as_ref()
@@ -142,6 +176,7 @@ pub async fn bind_seen(
         errors: Vec::new(),
         hazards: Vec::new(),
         rules: Vec::new(),
+        flows: Vec::new(),
     };
     let fallback = mapping.fallback_source();
     rows::register(
@@ -164,6 +199,7 @@ pub async fn bind_seen(
         binder.rule(rule).await;
     }
     binder.every_table_is_decided();
+    binder.reasons_are_given();
     if binder.errors.is_empty() {
         Ok(BoundMapping {
             rules: binder.rules,
@@ -173,6 +209,7 @@ pub async fn bind_seen(
             fallback: mapping.fallback_source(),
             context: binder.context,
             release: found,
+            flows: binder.flows,
         })
     } else {
         Err(MappingErrors(binder.errors))
@@ -189,6 +226,7 @@ struct Binder<'a> {
     errors: Vec<MappingError>,
     hazards: Vec<Hazard>,
     rules: Vec<BoundRule>,
+    flows: Vec<Flow>,
 }
 
 impl Binder<'_> {
@@ -338,6 +376,24 @@ impl Binder<'_> {
             MappingError::at(place, format!("the {side}'s {} has no column {name}", table.table_name()))
                 .suggest(name, table.columns.iter().map(|c| c.name.as_str())),
         );
+    }
+
+    /// A draft is no decision: a reason that nobody wrote is refused.
+    fn reasons_are_given(&mut self) {
+        let mapping = self.mapping;
+        let of_rules = mapping.rules.iter().flat_map(|rule| [&rule.leave, &rule.leave_if_absent, &rule.absent]);
+        for (name, why) in of_rules.chain([&mapping.leave_tables, &mapping.absent_tables]).flatten() {
+            let why = why.trim_start();
+            if why.is_empty() || why.get(..TODO.len()).is_some_and(|start| start.eq_ignore_ascii_case(TODO)) {
+                let error =
+                    MappingError::at(&name.place, format!("nobody has said yet why {} stays behind", name.value));
+                self.errors.push(
+                    error
+                        .with_label("a reason is missing")
+                        .with_help("Write the reason in place of the TODO, or give the values a place in the target."),
+                );
+            }
+        }
     }
 
     /// Every source table is the source of a rule, read by a query, or left with a reason.

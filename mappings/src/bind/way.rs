@@ -9,7 +9,7 @@ use datafusion::logical_expr::LogicalPlan;
 use imis_schemas::{Column, Table, same_name};
 
 use super::release::is_known;
-use super::{Binder, Dropped, QueryWay, RowWay, plain_column, quoted};
+use super::{Binder, Dropped, Flow, QueryWay, RowWay, Taken, plain_column, quoted};
 use crate::expression::{Expression, ExpressionError, columns_used, fold_names, schema_of, trouble};
 use crate::hazard::Hazard;
 use crate::language::{ColumnRule, Finding, Located, MappingError, Rule};
@@ -67,17 +67,37 @@ impl Binder<'_> {
         let mut columns = Vec::new();
         for (column, sql, column_rule, at) in wanted {
             let place = at.as_ref().map_or(&rule.to.place, |l| &l.place);
-            match columns_used(&self.context, &sql, &whole) {
-                Ok(names) => used.extend(names),
+            let names = match columns_used(&self.context, &sql, &whole) {
+                Ok(names) => names,
                 Err(error) => {
                     self.expression_error(place, &error, source);
                     continue;
                 }
-            }
+            };
             match Expression::new(&self.context, &sql, &whole) {
                 Err(error) => self.expression_error(place, &error, source),
                 Ok(expression) => {
                     let plain = plain_column(&sql, source);
+                    let missing = column_rule
+                        .when_missing
+                        .as_ref()
+                        .is_some_and(|w| at.as_ref().is_some_and(|at| at.value == w.value));
+                    let columns_of = |c: &&Column| names.contains(&c.name.to_lowercase());
+                    self.flows.push(Flow {
+                        rule: rule.name.value.clone(),
+                        from: Some(source.name.clone()),
+                        used: source.columns.iter().filter(columns_of).map(|c| c.name.clone()).collect(),
+                        to: target.name.clone(),
+                        column: column.name.clone(),
+                        sql: sql.clone(),
+                        how: match plain {
+                            _ if missing => Taken::WhenMissing,
+                            Some(_) => Taken::Named,
+                            None => Taken::Expression,
+                        },
+                        travels: expression.data_type().to_string(),
+                    });
+                    used.extend(names);
                     if let Some(fit) = self.fit(rule, place, column, &expression, plain, &column_rule) {
                         columns.push((sql, fit));
                     }
@@ -247,6 +267,16 @@ impl Binder<'_> {
                 }
                 Err(ExpressionError::Wrong(text)) => self.errors.push(MappingError::at(&place, text)),
                 Ok(expression) => {
+                    self.flows.push(Flow {
+                        rule: rule.name.value.clone(),
+                        from: None,
+                        used: Vec::new(),
+                        to: target.name.clone(),
+                        column: column.name.clone(),
+                        sql: sql.clone(),
+                        how: Taken::Query,
+                        travels: expression.data_type().to_string(),
+                    });
                     if let Some(fit) = self.fit(rule, &place, column, &expression, None, &column_rule) {
                         columns.push((expression, fit));
                     }

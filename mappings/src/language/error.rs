@@ -167,6 +167,9 @@ impl Diagnostic for MappingErrors {
     }
 }
 
+/// How a reason begins that nobody has written yet.
+pub(crate) const TODO: &str = "TODO";
+
 /// The name that is closest to what was written, if any is close.
 pub(crate) fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names

@@ -8,8 +8,8 @@ mod model;
 mod parse;
 mod text;
 
-pub(crate) use error::closest;
 pub use error::{Finding, MappingError, MappingErrors};
+pub(crate) use error::{TODO, closest};
 pub use model::{
     ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
 };

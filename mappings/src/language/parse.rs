@@ -1,7 +1,7 @@
 //! From YAML to [`Mapping`], with a complaint for whatever is not understood.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_yaml::Spanned;
@@ -34,7 +34,8 @@ impl Mapping {
         let mut files = files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         let header = files.next().unwrap_or_default();
         let rest: HashMap<_, _> = files.collect();
-        Mapping::read(header, &|file| rest.get(file).cloned().ok_or_else(|| format!("the pack has no file {file}")))
+        let other = |file: &str| rest.get(file).cloned().ok_or_else(|| format!("the pack has no file {file}"));
+        Mapping::read(header, &other, &|place, name| extended_pack(place, name))
     }
 
     /// Reads a mapping from its first file; the files that it names lie beside it.
@@ -42,25 +43,46 @@ impl Mapping {
     /// # Errors
     /// When a file cannot be read or does not parse; all complaints at once.
     pub fn open(path: &Path) -> Result<Self, MappingErrors> {
+        Mapping::open_within(path, &[])
+    }
+
+    /// Opens a file that was reached by way of others, which it must not extend in turn.
+    fn open_within(path: &Path, above: &[PathBuf]) -> Result<Self, MappingErrors> {
         let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
         let text = read(path).map_err(|e| MappingErrors(vec![MappingError::general(e)]))?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
-        Mapping::read((path.display().to_string(), text), &|file| read(&folder.join(file)))
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let mut chain = above.to_vec();
+        chain.push(real(path));
+        let base = |place: &Place, name: &str| {
+            let file = folder.join(name);
+            if pack_names().any(|known| known == name) || !file.is_file() {
+                return extended_pack(place, name);
+            }
+            if let Some(at) = chain.iter().position(|above| *above == real(&file)) {
+                let short =
+                    |path: &PathBuf| path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+                let circle: Vec<String> = chain.iter().skip(at).map(short).chain([short(&real(&file))]).collect();
+                let error = MappingError::at(place, format!("the overlay extends itself: {}", circle.join(", ")));
+                let error = error.with_label("leads back to where it came from");
+                return Err(MappingErrors(vec![error.with_help("The last of them must extend a pack.")]));
+            }
+            Mapping::open_within(&file, &chain)
+        };
+        Mapping::read((path.display().to_string(), text), &|file| read(&folder.join(file)), &base)
     }
 
-    fn read(header: (String, String), others: &dyn Fn(&str) -> Result<String, String>) -> Result<Self, MappingErrors> {
+    fn read(
+        header: (String, String),
+        others: &dyn Fn(&str) -> Result<String, String>,
+        extended: &dyn Fn(&Place, &str) -> Result<Mapping, MappingErrors>,
+    ) -> Result<Self, MappingErrors> {
         let mut errors = Vec::new();
         let mut hash = Sha256::new();
         let first = Arc::new(SourceFile { name: header.0, text: header.1 });
         hash.update(first.text.as_bytes());
         let head = parse_file(&first).map_err(|e| MappingErrors(vec![e]))?;
-        let base = head.extends.as_ref().map(|name| {
-            Mapping::pack(&name.value).map_err(|_| {
-                let place = place_of(&first, name, name.value.len());
-                let unknown = MappingError::at(&place, format!("there is no pack called `{}`", name.value));
-                MappingErrors(vec![unknown.suggest(&name.value, pack_names())])
-            })
-        });
+        let base = head.extends.as_ref().map(|name| extended(&place_of(&first, name, name.value.len()), &name.value));
         let base = base.transpose()?;
         let mut mapping = Mapping {
             name: head.mapping.clone().unwrap_or_default(),
@@ -147,6 +169,16 @@ impl Mapping {
             rule.of_base = true;
         }
     }
+}
+
+/// The pack that `extends` names.
+fn extended_pack(place: &Place, name: &str) -> Result<Mapping, MappingErrors> {
+    if !pack_names().any(|known| known == name) {
+        let unknown =
+            MappingError::at(place, format!("there is no pack and no file called `{name}`")).with_label("not known");
+        return Err(MappingErrors(vec![unknown.suggest(name, pack_names())]));
+    }
+    Mapping::pack(name)
 }
 
 /// Whether a rule came with the pack that is extended and was not written anew yet.
@@ -331,7 +363,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Mapping, MappingErrors> {
-        Mapping::read(("test.yaml".into(), text.into()), &|_| Err("no other file".into()))
+        Mapping::read(("test.yaml".into(), text.into()), &|_| Err("no other file".into()), &|p, n| extended_pack(p, n))
     }
 
     const GOOD: &str = r#"
