@@ -9,4 +9,5 @@ mod manual;
 mod official;
 mod oracle;
 mod refusals;
+mod releases;
 mod types;

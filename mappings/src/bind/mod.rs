@@ -33,6 +33,16 @@ pub struct BoundMapping {
     release: Option<Identification>,
     /// Which source columns fill which target column, and how.
     pub(crate) flows: Vec<Flow>,
+    pub(crate) tells: Vec<BoundTell>,
+}
+
+/// A query over the target's rows after the run, of which the report tells how many it found and which.
+pub(crate) struct BoundTell {
+    pub(crate) rule: String,
+    pub(crate) sql: String,
+    /// The name of its first column.
+    pub(crate) key: String,
+    pub(crate) text: String,
 }
 
 /// What fills one target column by one rule.
@@ -177,6 +187,7 @@ pub async fn bind_seen(
         hazards: Vec::new(),
         rules: Vec::new(),
         flows: Vec::new(),
+        tells: Vec::new(),
     };
     let fallback = mapping.fallback_source();
     rows::register(
@@ -210,6 +221,7 @@ pub async fn bind_seen(
             context: binder.context,
             release: found,
             flows: binder.flows,
+            tells: binder.tells,
         })
     } else {
         Err(MappingErrors(binder.errors))
@@ -227,6 +239,7 @@ struct Binder<'a> {
     hazards: Vec<Hazard>,
     rules: Vec<BoundRule>,
     flows: Vec<Flow>,
+    tells: Vec<BoundTell>,
 }
 
 impl Binder<'_> {
@@ -299,6 +312,9 @@ impl Binder<'_> {
                 }
             }
         };
+        if let Some(tell) = &rule.tell {
+            self.tell(rule, tell).await;
+        }
         if let Some(way) = way {
             self.rules.push(BoundRule {
                 name: rule.name.value.clone(),

@@ -9,10 +9,10 @@ use datafusion::logical_expr::LogicalPlan;
 use imis_schemas::{Column, Table, same_name};
 
 use super::release::is_known;
-use super::{Binder, Dropped, Flow, QueryWay, RowWay, Taken, plain_column, quoted};
+use super::{Binder, BoundTell, Dropped, Flow, QueryWay, RowWay, Taken, plain_column, quoted};
 use crate::expression::{Expression, ExpressionError, columns_used, fold_names, schema_of, trouble};
 use crate::hazard::Hazard;
-use crate::language::{ColumnRule, Finding, Located, MappingError, Rule};
+use crate::language::{ColumnRule, Finding, Located, MappingError, Rule, Tell};
 
 impl Binder<'_> {
     pub(super) fn rows(&mut self, rule: &Rule, source: &Arc<Table>, target: &Arc<Table>) -> Option<RowWay> {
@@ -203,6 +203,30 @@ impl Binder<'_> {
             self.source_hazard(rule, source, name);
         }
         Some(RowWay { read, schema, filter, columns, dropped, key })
+    }
+
+    pub(super) async fn tell(&mut self, rule: &Rule, tell: &Tell) {
+        let planned = match fold_names(&tell.query.value) {
+            Ok(sql) => {
+                self.context.state().create_logical_plan(&sql).await.map(|plan| (sql, plan)).map_err(|e| trouble(&e))
+            }
+            Err(error) => Err(error),
+        };
+        match planned {
+            Ok((sql, plan)) => self.tells.push(BoundTell {
+                rule: rule.name.value.clone(),
+                sql,
+                key: plan.schema().fields().first().map_or_else(String::new, |field| field.name().clone()),
+                text: tell.text.clone(),
+            }),
+            Err(ExpressionError::UnknownColumn(name)) => {
+                let message = format!("rule {}: the query names a column `{name}` that is not there", rule.name.value);
+                self.errors.push(MappingError::at(&tell.query.place, message));
+            }
+            Err(ExpressionError::Wrong(text)) => {
+                self.errors.push(MappingError::at(&tell.query.place, format!("rule {}: {text}", rule.name.value)));
+            }
+        }
     }
 
     pub(super) async fn query(

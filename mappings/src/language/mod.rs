@@ -11,6 +11,6 @@ mod text;
 pub use error::{Finding, MappingError, MappingErrors};
 pub(crate) use error::{TODO, closest};
 pub use model::{
-    ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
+    ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile, Tell,
 };
 pub use parse::pack_names;

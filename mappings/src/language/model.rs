@@ -91,6 +91,17 @@ pub struct Rule {
     pub uniques: Vec<Vec<String>>,
     /// What the reader of the report must know when the rule brought a row.
     pub note: Option<String>,
+    /// What the reader of the report must know about rows that are there after the run.
+    pub tell: Option<Tell>,
+}
+
+/// Something to be told about rows: how many a query finds, and their keys.
+#[derive(Clone, Debug)]
+pub struct Tell {
+    /// The query; its first column is the key.
+    pub query: Located<String>,
+    /// What to say; `{count}` stands for how many.
+    pub text: String,
 }
 
 /// Where the rows of a rule come from.

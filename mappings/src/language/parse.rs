@@ -8,7 +8,7 @@ use serde_yaml::Spanned;
 use sha2::{Digest, Sha256};
 
 use super::error::{MappingError, MappingErrors};
-use super::model::{ColumnRule, Existing, Filter, KeyRule, Located, Mapping, Origin, Place, Rule, SourceFile};
+use super::model::{ColumnRule, Existing, Filter, KeyRule, Located, Mapping, Origin, Place, Rule, SourceFile, Tell};
 use super::text::{ExistingText, FileText, Ordered, OriginText, RuleText, ShortOr};
 
 /// The packs that the program carries: name, and files with their texts. The first file is the header.
@@ -207,6 +207,7 @@ fn amend(file: &Arc<SourceFile>, own: &mut Rule, text: RuleText) -> Result<(), M
     own.uniques.extend(said.uniques);
     own.filter = said.filter.or_else(|| own.filter.take());
     own.note = said.note.or_else(|| own.note.take());
+    own.tell = said.tell.or_else(|| own.tell.take());
     if policy {
         own.existing = said.existing;
     }
@@ -338,6 +339,7 @@ fn parts(
         keys,
         uniques: text.uniques,
         note: text.note,
+        tell: text.tell.map(|tell| Tell { query: located(file, &tell.query), text: tell.text.trim().to_owned() }),
     })
 }
 

@@ -126,6 +126,7 @@ pub(super) struct RuleText {
     #[serde(default)]
     pub(super) uniques: Vec<Vec<String>>,
     pub(super) note: Option<String>,
+    pub(super) tell: Option<TellText>,
     #[expect(dead_code, reason = "for the reader of the file")]
     pub(super) why: Option<String>,
 }
@@ -190,6 +191,13 @@ pub(super) struct FilterText {
     pub(super) keep: Spanned<String>,
     pub(super) name: String,
     pub(super) why: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TellText {
+    pub(super) query: Spanned<String>,
+    pub(super) text: String,
 }
 
 #[derive(Deserialize)]
