@@ -1,6 +1,6 @@
 //! Old releases: the mapping fits each of them, and the demo cut down to three of them works in the real backend.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use imis_fixtures::backend::{Backend, shared_folder};
@@ -15,14 +15,20 @@ use crate::harness::{Desk, Target, migrated, number};
 
 const PASSWORD: &str = "loopback-old-3Zt";
 
-/// What releases before this one lack, by target column, and get from `when-missing`.
-const MISSING: &[(&str, &[&str])] = &[
-    ("1.3.0", &["tblClaimAdmin.HasLogin", "tblOfficer.HasLogin", "tblUsers.IsAssociated", "tblUsers.PasswordValidity"]),
-    ("1.3.0", &["tblUsers.PrivateKey", "tblUsers.StoredPassword"]),
-    ("1.5.0", &["tblIMISDefaults.ActivationOption", "tblUserRole.Assign"]),
-    ("1.6.0", &["tblInsuree.Vulnerability", "tblItems.Quantity"]),
-    ("1.7.0-rc0", &["tblPolicy.SelfRenewed", "tblPremium.CreatedDate"]),
-    ("1.7.0", &["tblIMISDefaults.BypassReviewClaim"]),
+/// What releases before this one lack, by target column, and what it then gets.
+const MISSING: &[(&str, &str, &str)] = &[
+    ("1.3.0", "tblClaimAdmin.HasLogin", "null"),
+    ("1.3.0", "tblOfficer.HasLogin", "null"),
+    ("1.3.0", "tblUsers.IsAssociated", "null"),
+    ("1.3.0", "tblUsers.PrivateKey", "null"),
+    ("1.3.0", "tblUsers.StoredPassword", "'locked'"),
+    ("1.5.0", "tblIMISDefaults.ActivationOption", "2"),
+    ("1.5.0", "tblUserRole.Assign", "3"),
+    ("1.6.0", "tblInsuree.Vulnerability", "false"),
+    ("1.6.0", "tblItems.Quantity", "null"),
+    ("1.7.0-rc0", "tblPolicy.SelfRenewed", "false"),
+    ("1.7.0-rc0", "tblPremium.CreatedDate", "ValidityFrom"),
+    ("1.7.0", "tblIMISDefaults.BypassReviewClaim", "false"),
 ];
 
 /// Tables of the facts that a release before 1.4.0 has, and that got a UUID with it.
@@ -36,37 +42,31 @@ async fn the_pack_fits_every_release_and_fills_in_what_the_facts_say() {
     for (at, release) in legacy_releases().iter().enumerate() {
         let bound = bind(&pack, &release.catalog, &target, uuid::Uuid::nil()).await;
         let bound = bound.unwrap_or_else(|errors| panic!("{}: {errors}", release.name));
-        let found: BTreeSet<String> = bound.when_missing().into_iter().collect();
-        let is_uuid = |name: &&String| name.ends_with("UUID");
-        let uuids = found.iter().filter(is_uuid).count();
+        let found: BTreeMap<String, String> = bound.when_missing().into_iter().collect();
+        let is_uuid = |name: &str| name.ends_with("UUID");
         // tblRole came with 1.3.0, and its UUID is the 21st.
         let expected = match at {
             at if at < rank("1.3.0") => WITH_UUID,
             at if at < rank("1.4.0") => WITH_UUID + 1,
             _ => 0,
         };
-        assert_eq!(uuids, expected, "{}: {found:?}", release.name);
-        for (until, columns) in MISSING {
-            for column in *columns {
-                let (table, _) = column.split_once('.').unwrap();
-                // A table that is not there needs no value, nor does a column that this target has not.
-                let there = release.table(table).is_some()
-                    && target.table(table).is_some_and(|t| t.column(column.split_once('.').unwrap().1).is_some());
-                let wanted = at < rank(until) && there;
-                assert_eq!(found.contains(*column), wanted, "{}: {column} in {found:?}", release.name);
-            }
+        let uuids: Vec<_> = found.iter().filter(|(name, _)| is_uuid(name)).collect();
+        assert_eq!(uuids.len(), expected, "{}: {uuids:?}", release.name);
+        assert!(uuids.iter().all(|(_, value)| value.starts_with("stable_uuid('tbl")), "{uuids:?}");
+        for (until, column, value) in MISSING {
+            let (table, name) = column.split_once('.').unwrap();
+            // A table that is not there needs no value, nor does a column that this target has not.
+            let taken = release.table(table).is_some() && target.table(table).is_some_and(|t| t.column(name).is_some());
+            let wanted = (at < rank(until) && taken).then_some(*value);
+            assert_eq!(found.get(*column).map(String::as_str), wanted, "{}: {column}", release.name);
         }
-        // Beside these, only what releases after 1.7.0 brought, which the target takes as NULL.
-        let named: BTreeSet<&str> = MISSING.iter().flat_map(|(_, columns)| columns.iter().copied()).collect();
-        let others = found.iter().filter(|name| !is_uuid(name) && !named.contains(name.as_str()));
-        for other in others {
-            assert!(NULL_BEFORE.contains(&other.as_str()), "{}: {other}", release.name);
-        }
+        // Whatever else came later is empty before.
+        let named = |column: &str| MISSING.iter().any(|(_, known, _)| *known == column);
+        let others = found.iter().filter(|(name, _)| !is_uuid(name) && !named(name));
+        let odd: Vec<_> = others.filter(|(_, value)| *value != "null").collect();
+        assert!(odd.is_empty(), "{}: {odd:?}", release.name);
     }
 }
-
-/// Further columns of later releases for which the pack says what older ones get: nothing.
-const NULL_BEFORE: &[&str] = &[];
 
 /// The fields of a CSV text as they are written, quotes included: nothing and `""` are two things there.
 fn fields(text: &str) -> Vec<Vec<&str>> {

@@ -72,10 +72,10 @@ pub(crate) enum Taken {
 }
 
 impl BoundMapping {
-    /// The target columns that get what `when-missing` says, as `TABLE.COLUMN`.
-    pub fn when_missing(&self) -> Vec<String> {
+    /// The target columns that get what `when-missing` says, as `TABLE.COLUMN`, with the expression.
+    pub fn when_missing(&self) -> Vec<(String, String)> {
         let older = self.flows.iter().filter(|flow| flow.how == Taken::WhenMissing);
-        older.map(|flow| format!("{}.{}", flow.to, flow.column)).collect()
+        older.map(|flow| (format!("{}.{}", flow.to, flow.column), flow.sql.clone())).collect()
     }
 
     /// The legacy release that the source is closest to.
@@ -209,6 +209,7 @@ pub async fn bind_seen(
     for rule in &mapping.rules {
         binder.rule(rule).await;
     }
+    binder.no_row_comes_twice();
     binder.every_table_is_decided();
     binder.reasons_are_given();
     if binder.errors.is_empty() {
@@ -272,6 +273,7 @@ impl Binder<'_> {
             if !rule.optional_target {
                 self.errors.push(
                     MappingError::at(&rule.to.place, format!("the target has no table {}", rule.to.value))
+                        .with_label("no such table")
                         .suggest(&rule.to.value, self.target.tables.iter().map(|t| t.name.as_str())),
                 );
             }
@@ -340,6 +342,7 @@ impl Binder<'_> {
             let Some(table) = self.target.table(table) else {
                 self.errors.push(
                     MappingError::at(&key.to.place, format!("the target has no table {table}"))
+                        .with_label("no such table")
                         .suggest(table, self.target.tables.iter().map(|t| t.name.as_str())),
                 );
                 continue;
@@ -389,9 +392,31 @@ impl Binder<'_> {
 
     fn unknown_column(&mut self, place: &crate::language::Place, name: &str, table: &Table, side: &str) {
         self.errors.push(
-            MappingError::at(place, format!("the {side}'s {} has no column {name}", table.table_name()))
+            MappingError::at(&place.within(name), format!("the {side}'s {} has no column {name}", table.table_name()))
+                .with_label("no such column")
                 .suggest(name, table.columns.iter().map(|c| c.name.as_str())),
         );
+    }
+
+    /// Two rules that carry all rows of one table to one table would write each of them twice.
+    fn no_row_comes_twice(&mut self) {
+        let carries = |rule: &&Rule| matches!(rule.from, Origin::Table(_)) && rule.filter.is_none();
+        let rules: Vec<&Rule> = self.mapping.rules.iter().filter(carries).collect();
+        for (at, rule) in rules.iter().enumerate() {
+            let same = |other: &&&Rule| {
+                let shares = other.source_tables().iter().any(|t| rule.source_tables().iter().any(|own| same_name(&own.value, &t.value)));
+                shares && same_name(&other.to.value, &rule.to.value)
+            };
+            if let Some(other) = rules.iter().take(at).find(same) {
+                let from = rule.source_tables().first().map_or("", |t| t.value.as_str());
+                let message = format!("rules {} and {} both bring every row of {from} to {}", other.name.value, rule.name.value, rule.to.value);
+                self.errors.push(
+                    MappingError::at(&rule.name.place, message)
+                        .with_label("brings them a second time")
+                        .with_help("Give one of them a condition under `where`, or take it out; in an overlay, use the pack's name for the rule."),
+                );
+            }
+        }
     }
 
     /// A draft is no decision: a reason that nobody wrote is refused.

@@ -97,8 +97,12 @@ impl Binder<'_> {
                         },
                         travels: expression.data_type().to_string(),
                     });
+                    let is_constant = names.is_empty();
                     used.extend(names);
                     if let Some(fit) = self.fit(rule, place, column, &expression, plain, &column_rule) {
+                        if is_constant {
+                            self.constant_fits(place, &expression, &fit);
+                        }
                         columns.push((sql, fit));
                     }
                 }
@@ -289,7 +293,7 @@ impl Binder<'_> {
                 Err(ExpressionError::UnknownColumn(name)) => {
                     self.errors.push(MappingError::at(&place, format!("the query's result has no column {name}")))
                 }
-                Err(ExpressionError::Wrong(text)) => self.errors.push(MappingError::at(&place, text)),
+                Err(ExpressionError::Wrong(text)) => self.wrong(&place, &text),
                 Ok(expression) => {
                     self.flows.push(Flow {
                         rule: rule.name.value.clone(),
@@ -355,7 +359,44 @@ impl Binder<'_> {
     fn expression_error(&mut self, place: &crate::language::Place, error: &ExpressionError, source: &Table) {
         match error {
             ExpressionError::UnknownColumn(name) => self.unknown_column(place, name, source, "source"),
-            ExpressionError::Wrong(text) => self.errors.push(MappingError::at(place, text.clone())),
+            ExpressionError::Wrong(text) => self.wrong(place, text),
+        }
+    }
+
+    /// A complaint about an expression, at the word that it is about.
+    fn wrong(&mut self, place: &crate::language::Place, text: &str) {
+        let function = text.strip_prefix("Invalid function '").and_then(|rest| rest.split('\'').next());
+        self.errors.push(match function {
+            Some(name) => {
+                let state = self.context.state();
+                let known = state.scalar_functions().keys().map(String::as_str);
+                let error = MappingError::at(&place.within(name), format!("there is no function {name}"));
+                error.with_label("no such function").suggest(name, known)
+            }
+            None => {
+                let word = text.split('`').nth(1).unwrap_or_default();
+                let word = word.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+                MappingError::at(&place.within(word), text).with_label("here")
+            }
+        });
+    }
+
+    /// An expression without a column is the same for every row: it must be one that the column takes.
+    fn constant_fits(&mut self, place: &crate::language::Place, expression: &Expression, fit: &crate::fit::Fit) {
+        let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(1));
+        let empty = Arc::new(arrow::datatypes::Schema::empty());
+        let Ok(one) = arrow::record_batch::RecordBatch::try_new_with_options(empty, Vec::new(), &options) else { return };
+        let mut failed = Vec::new();
+        let array = expression.evaluate(&one, &mut failed);
+        let mut findings = crate::fit::Findings::default();
+        if failed.is_empty() {
+            fit.apply(&array, &mut findings);
+            failed.extend(findings.rejected.into_iter().map(|(row, _, reason)| (row, reason)));
+        }
+        if let Some((_, reason)) = failed.first() {
+            let column = &fit.column().name;
+            let message = format!("{column} would reject every row: {reason}");
+            self.errors.push(MappingError::at(place, message).with_label("the same for every row"));
         }
     }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{MappingError, MappingErrors};
 use super::model::{ColumnRule, Existing, Filter, KeyRule, Located, Mapping, Origin, Place, Rule, SourceFile, Tell};
-use super::text::{ExistingText, FileText, Ordered, OriginText, RuleText, ShortOr};
+use super::text::{ExistingText, FileText, Ordered, OriginText, Plain, RuleText, ShortOr};
 
 /// The packs that the program carries: name, and files with their texts. The first file is the header.
 const PACKS: &[(&str, &[(&str, &str)])] = &include!("../../packs/index.in");
@@ -223,7 +223,8 @@ fn parse_file(file: &Arc<SourceFile>) -> Result<FileText, MappingError> {
             text.truncate(at);
         }
         let at = error.location().map(|l| place(file, l.line(), l.column(), 1));
-        let complaint = MappingError { place: at, ..MappingError::general(text.clone()) };
+        let complaint = MappingError { place: at.map(whole_word), ..MappingError::general(text.clone()) };
+        let complaint = complaint.with_label(if text.contains("unknown field") { "not known here" } else { "not understood" });
         let written = text.split('`').nth(1);
         let known = text.split_once("expected one of ").or_else(|| text.split_once("expected "));
         match (text.contains("unknown field"), written, known) {
@@ -233,6 +234,13 @@ fn parse_file(file: &Arc<SourceFile>) -> Result<FileText, MappingError> {
             _ => complaint,
         }
     })
+}
+
+/// The word that begins at a place.
+fn whole_word(place: Place) -> Place {
+    let rest = place.file.text.get(place.offset..).unwrap_or_default();
+    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | '}' | ']')).unwrap_or(rest.len());
+    Place { length: end.max(1).min(rest.len()), ..place }
 }
 
 fn place(file: &Arc<SourceFile>, line: u64, column: u64, length: usize) -> Place {
@@ -253,6 +261,24 @@ fn place_of<T>(file: &Arc<SourceFile>, spanned: &Spanned<T>, length: usize) -> P
 
 fn located(file: &Arc<SourceFile>, spanned: &Spanned<String>) -> Located<String> {
     Located { value: spanned.value.clone(), place: place_of(file, spanned, spanned.value.len()) }
+}
+
+/// An expression with its own place.
+fn expression(file: &Arc<SourceFile>, said: Spanned<Plain>) -> Located<String> {
+    let place = place_of(file, &said, 1);
+    let text = said.value.0;
+    Located { place: place_of_text(file, place, &text), value: text }
+}
+
+/// The place of a text in a scalar that may begin with a quote, or a line above it.
+fn place_of_text(file: &Arc<SourceFile>, scalar: Place, text: &str) -> Place {
+    let first = text.lines().next().unwrap_or_default().trim_end();
+    let rest = file.text.get(scalar.offset..).unwrap_or_default();
+    // A quote, or the sign of a block with a comment and the indentation: no more lies between.
+    match rest.find(first).filter(|at| !first.is_empty() && *at < 200) {
+        Some(at) => Place { offset: scalar.offset + at, length: first.len(), ..scalar },
+        None => scalar,
+    }
 }
 
 fn rule(file: &Arc<SourceFile>, name: Located<String>, text: RuleText) -> Result<Rule, MappingError> {
@@ -288,10 +314,13 @@ fn parts(
         let place = place_of(file, &said, 1);
         let here = |value: String| Located { value, place: place.clone() };
         let rule = match said.value {
-            ShortOr::Short(expression) => ColumnRule { value: Some(here(expression)), ..ColumnRule::default() },
+            ShortOr::Short(expression) => {
+                let place = place_of_text(file, place.clone(), &expression);
+                ColumnRule { value: Some(Located { value: expression, place }), ..ColumnRule::default() }
+            }
             ShortOr::Long(long) => ColumnRule {
-                value: long.value.map(|v| here(v.0)),
-                when_missing: long.when_missing.map(|v| here(v.0)),
+                value: long.value.map(|v| expression(file, v)),
+                when_missing: long.when_missing.map(|v| expression(file, v)),
                 why: long.why,
                 loses: match long.loses {
                     None => Vec::new(),
@@ -303,7 +332,12 @@ fn parts(
                 if_in_target: long.if_in_target,
             },
         };
-        columns.push((located(file, &column), rule));
+        let column = located(file, &column);
+        if columns.iter().any(|(known, _): &(Located<String>, ColumnRule)| imis_schemas::same_name(&known.value, &column.value)) {
+            let error = MappingError::at(&column.place, format!("rule {} says twice what {} gets", name.value, column.value));
+            return Err(error.with_label("the second time").with_help("Take one of the two lines out."));
+        }
+        columns.push((column, rule));
     }
     let mut keys = Vec::new();
     for (column, key) in text.keys.0 {

@@ -165,8 +165,8 @@ impl<'de> Deserialize<'de> for OriginText {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct ColumnText {
-    pub(super) value: Option<Plain>,
-    pub(super) when_missing: Option<Plain>,
+    pub(super) value: Option<Spanned<Plain>>,
+    pub(super) when_missing: Option<Spanned<Plain>>,
     pub(super) why: Option<String>,
     pub(super) loses: Option<ShortOr<Vec<String>>>,
     pub(super) too_long: Option<Misfit>,
