@@ -140,6 +140,7 @@ impl Expression {
             ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(df_schema.clone())).build());
         let coerced = simplifier.coerce(expr.clone(), &df_schema).map_err(|e| trouble(&e))?;
         refuse_coercion(&expr, &coerced, &df_schema)?;
+        refuse_overflow(context, &coerced, &df_schema)?;
         // Some functions (coalesce) exist for the planner only, until they are simplified.
         let simple = simplifier.simplify(coerced).map_err(|e| trouble(&e))?;
         let physical = context.create_physical_expr(simple, &df_schema).map_err(|e| trouble(&e))?;
@@ -207,6 +208,30 @@ fn checked(expr: Arc<dyn PhysicalExpr>) -> Result<Transformed<Arc<dyn PhysicalEx
         return Ok(Transformed::yes(Arc::new(checked)));
     }
     Ok(Transformed::no(expr))
+}
+
+/// Refuses arithmetic and casts of literals that cannot be carried out: they would fail in every row.
+fn refuse_overflow(context: &SessionContext, coerced: &Expr, schema: &DFSchema) -> Result<(), ExpressionError> {
+    let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(1));
+    let one = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).ok();
+    let mut refused = None;
+    let _ = coerced.apply(|e| {
+        let arithmetic = matches!(e, Expr::BinaryExpr(_) | Expr::Cast(_) | Expr::Negative(_));
+        if !arithmetic || !e.column_refs().is_empty() {
+            return Ok(TreeNodeRecursion::Continue);
+        }
+        let physical = context.create_physical_expr(e.clone(), schema).and_then(|p| Ok(p.transform_up(checked)?.data));
+        if let (Ok(physical), Some(one)) = (physical, &one)
+            && let Err(error) = physical.evaluate(one)
+        {
+            let text = error.strip_backtrace();
+            let why = if text.contains("ivide") { "divides by zero" } else { "does not fit its type" };
+            refused = Some(format!("`{e}` {why} in every row"));
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Jump)
+    });
+    refused.map_or(Ok(()), |text| Err(ExpressionError::Wrong(text)))
 }
 
 /// The families between which nothing is coerced.
@@ -325,5 +350,12 @@ mod tests {
         let json = typed("json_object('legacy', json_object('id', FeedbackID, 'n', name))").unwrap();
         let json = json.evaluate(&batch(), &mut failed);
         assert_eq!(json.as_string::<i32>().value(1), r#"{"legacy":{"id":7}}"#);
+        // An odd number of arguments adds to an object; what is none fails its row.
+        let added = "json_object(json_object('a', name), 'np', json_object('id', FeedbackID))";
+        let added = typed(added).unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(added.as_string::<i32>().value(1), r#"{"np":{"id":7}}"#);
+        assert_eq!(added.as_string::<i32>().value(2), r#"{"a":"c","np":{"id":2147483647}}"#);
+        typed("json_object(name, 'np', FeedbackID)").unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(failed.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [0, 2]);
     }
 }

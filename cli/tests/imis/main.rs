@@ -11,6 +11,7 @@ mod official;
 mod oracle;
 mod plan;
 mod refusals;
+mod releases;
 mod routes;
 mod situations;
 mod types;

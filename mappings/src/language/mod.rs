@@ -11,11 +11,11 @@ mod parse;
 mod step;
 mod text;
 
-pub(crate) use error::closest;
-pub use error::{MappingError, MappingErrors};
+pub use error::{Finding, MappingError, MappingErrors};
+pub(crate) use error::{TODO, closest};
 pub use migrations::{ModuleMigrations, RowMigration, Verdict};
 pub use model::{
     ColumnRule, Existing, Filter, KeyRule, Located, Loosened, Mapping, Misfit, Origin, Place, Repair, Repeated, Rule,
-    SourceFile, Step, UniqueRule,
+    SourceFile, Step, Tell, UniqueRule,
 };
 pub use parse::pack_names;

@@ -16,6 +16,7 @@ mod snapshot;
 mod state;
 mod take_away;
 mod target;
+mod tell;
 mod undo;
 mod update;
 
@@ -132,6 +133,9 @@ impl Run<'_> {
         notes.extend(self.source.cut_digits().into_iter().map(|(table, column, count)| {
             format!("digits-below-microsecond: {count} value(s) of {table}.{column} lost the seventh digit of a second")
         }));
+
+        register(&self.mapping.context, "target", self.target.rows_now().await?);
+        notes.extend(tell::notes(&self.mapping.context, &self.mapping.tells).await?);
 
         self.progress.phase("account");
         self.account(started, counts, computed, &repaired, notes).await
