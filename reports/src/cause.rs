@@ -96,7 +96,13 @@ mod tests {
         let mut rows = vec![
             reject("claims", "tblClaim", ("ClaimID", "1"), "ICDID", "it names no row of tblICDCodes"),
             reject("claims", "tblClaim", ("ClaimID", "2"), "ICDID", "it names no row of tblICDCodes"),
-            reject("claim-items", "tblClaimItems", ("ClaimItemID", "7"), "ClaimID", "the row of tblClaim that it names was rejected"),
+            reject(
+                "claim-items",
+                "tblClaimItems",
+                ("ClaimItemID", "7"),
+                "ClaimID",
+                "the row of tblClaim that it names was rejected",
+            ),
             reject("claim-items", "tblClaimItems", ("ClaimItemID", "8"), "ClaimID", "it names no row of tblClaim"),
         ];
         rows[2].reject.cause = Some(Cause {
@@ -108,9 +114,6 @@ mod tests {
         let found = groups(&rows, Values::Masked);
         let counts: Vec<(&str, u64, u64)> = found.iter().map(|g| (g.rule, g.rows, g.took)).collect();
         assert_eq!(counts, [("claims", 2, 1), ("claim-items", 1, 0), ("claim-items", 1, 0)]);
-        assert_eq!(
-            roots(&rows),
-            ["2 rows of claims: ICDID, it names no row of tblICDCodes; they took 1 row along"]
-        );
+        assert_eq!(roots(&rows), ["2 rows of claims: ICDID, it names no row of tblICDCodes; they took 1 row along"]);
     }
 }

@@ -9,6 +9,7 @@ mod manual;
 mod migrations;
 mod official;
 mod oracle;
+mod planted;
 mod refusals;
 mod situations;
 mod types;

@@ -14,7 +14,6 @@ use crate::number::{counted, thousands};
 use crate::verdict::{Verdict, complaints};
 use crate::words;
 
-
 #[derive(Serialize)]
 struct Page<'a> {
     title: String,
