@@ -59,12 +59,13 @@ pub fn rejects_parquet(account: &Account) -> Result<Vec<u8>, ReportError> {
 /// When the file cannot be encoded.
 pub fn accounting_parquet(account: &Account) -> Result<Vec<u8>, ReportError> {
     type Number = (&'static str, fn(&RuleAccount) -> u64);
-    const NUMBERS: [Number; 7] = [
+    const NUMBERS: [Number; 8] = [
         ("read", |r| r.counts.read),
         ("loaded", |r| r.counts.loaded),
         ("rejected", |r| r.counts.rejected),
         ("filtered", |r| r.counts.filtered),
         ("kept", |r| r.counts.kept),
+        ("updated", |r| r.counts.updated),
         ("repaired", |r| r.repaired),
         ("computed", |r| r.computed),
     ];

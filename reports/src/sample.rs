@@ -21,15 +21,7 @@ pub(crate) fn rule(name: &str, table: &str, read: u64, rejected: u64, filtered: 
 }
 
 pub(crate) fn table(name: &str, loaded: u64) -> TableAccount {
-    TableAccount {
-        table: name.into(),
-        before: 0,
-        removed: 0,
-        loaded,
-        computed: 0,
-        after: loaded,
-        by_migrations: Default::default(),
-    }
+    TableAccount { table: name.into(), before: 0, removed: 0, loaded, computed: 0, by_migrations: 0, after: loaded }
 }
 
 pub(crate) fn reject(rule: &str, table: &str, key: (&str, &str), column: &str, reason: &str) -> RejectedRow {

@@ -116,7 +116,9 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
         Scan::None => None,
         scan => {
             let bars = session.bars();
-            let found = run::scan(&opened.bound, &plan, &opened.source, scan == Scan::Sample, &bars).await?;
+            let target = opened.target.as_ref();
+            let sample = scan == Scan::Sample;
+            let found = run::scan(&opened.bound, &plan, &opened.source, target, sample, &bars).await?;
             bars.clear();
             Some(found)
         }
@@ -134,7 +136,7 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
     }
     let refused =
         plan.rules.iter().any(|rule| rule.existing > 0 && rule.policy == "refuse" && !rule_is_later(&plan, rule));
-    let rejected = scanned.iter().flatten().any(|(_, counts)| counts.rejected > 0);
+    let rejected = scanned.as_ref().is_some_and(|scanned| scanned.rejected() > 0);
     if refused {
         session
             .say("The target has rows where the mapping refuses them (see `existing`); a migration would stop there.");

@@ -274,6 +274,17 @@ impl Binder<'_> {
                         .with_help("`existing: { update: [KEY] }` takes its rows one by one from a source table."),
                     );
                 }
+                if !rule.keys.is_empty() || !rule.uniques.is_empty() {
+                    self.errors.push(
+                        MappingError::at(
+                            &rule.name.place,
+                            format!("rule {} sets columns and holds keys", rule.name.value),
+                        )
+                        .with_help(
+                            "The rule that loads the rows holds their keys; this one only changes what is there.",
+                        ),
+                    );
+                }
                 by.iter().collect()
             }
             _ => return,

@@ -105,3 +105,74 @@ impl Mapping {
 fn holds_fewer(data_type: &DataType, length: u32) -> bool {
     matches!(data_type, DataType::VarChar(Length::Limited(own)) if *own < length)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::language::Existing;
+
+    fn overlay(head: &str) -> Result<Mapping, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.yaml");
+        std::fs::write(&path, format!("mapping: x\nextends: openimis/legacy-to-modular\n{head}")).unwrap();
+        Mapping::open(Path::new(&path)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn rules_of_the_pack_stay_or_go_by_name() {
+        let all = overlay("").unwrap().rules.len();
+        let names = |mapping: Mapping| mapping.rules.into_iter().map(|r| r.name.value).collect::<Vec<_>>();
+        assert_eq!(overlay("drop-rules: [accounts, logins]\n").unwrap().rules.len(), all - 2);
+        assert_eq!(names(overlay("keep-rules: [logins, users]\n").unwrap()), ["users", "logins"]);
+        let cases = [
+            ("drop-rules: [acounts]\n", "Did you mean `accounts`"),
+            ("keep-rules: [users]\ndrop-rules: [users]\n", "either `keep-rules` or `drop-rules`"),
+            ("loosen: { tblClaim: { length: 5 } }\n", "names no column"),
+            ("loosen: { tblClaim.ClaimCode: { why: none } }\n", "not loosened at all"),
+            ("rules: { claims: { drop-keys: [Adjustor] } }\n", "Did you mean `Adjuster`"),
+            ("rules: { claims: { existing: { update: [] } } }\n", "one of `merge`, `keep` and `update`"),
+        ];
+        for (head, says) in cases {
+            let error = overlay(head).unwrap_err();
+            assert!(error.contains(says), "{head}: {error}");
+        }
+        let mapping =
+            overlay("rules: { claims: { drop-keys: [adjuster], existing: { update: [ClaimID] } } }\n").unwrap();
+        let claims = mapping.rules.iter().find(|r| r.name.value == "claims").unwrap();
+        assert!(claims.keys.iter().all(|(name, _)| name.value != "Adjuster"));
+        assert_eq!(claims.existing, Existing::Update { by: vec!["ClaimID".into()] });
+    }
+
+    #[test]
+    fn an_overlay_says_where_it_stands_to_the_migrations() {
+        assert_eq!(overlay("").unwrap().migrated, Some(true));
+        assert_eq!(overlay("migrated: false\n").unwrap().migrated, Some(false));
+        let (first, second) = ("openimis/legacy-to-baseline", "openimis/baseline-to-modular");
+        assert_eq!(Mapping::pack(first).unwrap().complete.as_deref(), Some(second));
+        assert_eq!(Mapping::pack(second).unwrap().completes.as_deref(), Some(first));
+        assert_eq!(Mapping::pack(second).unwrap().complete, None);
+    }
+
+    #[test]
+    fn only_what_is_tighter_is_loosened() {
+        let mapping = overlay(
+            "loosen:\n  tblclaim.claimcode: { length: 50 }\n  tblClaim.GuaranteeId: { length: 5 }\n  tblInsuree.FamilyID: { nullable: true }\n",
+        )
+        .unwrap();
+        let before = imis_schemas::release("modular/baseline-upstream").unwrap();
+        let after = mapping.loosened(before.clone());
+        let column = |catalog: &Catalog, table: &str, column: &str| {
+            let column = catalog.table(table).unwrap().column(column).unwrap();
+            (column.data_type.clone(), column.nullable)
+        };
+        assert_eq!(column(&before, "tblClaim", "ClaimCode").0, "character varying(8)");
+        assert_eq!(column(&after, "tblClaim", "ClaimCode").0, "character varying(50)");
+        assert_eq!(column(&after, "tblClaim", "GuaranteeId"), column(&before, "tblClaim", "GuaranteeId"));
+        assert_eq!(
+            (column(&before, "tblInsuree", "FamilyID").1, column(&after, "tblInsuree", "FamilyID").1),
+            (false, true)
+        );
+    }
+}

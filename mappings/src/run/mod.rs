@@ -33,7 +33,7 @@ use crate::rows::{OrEmpty, SourceRows, register};
 pub use complete::{Completion, completion, django_ran, whole};
 pub use postgres::PostgresTarget;
 pub use prepare::{migrated_already, not_migrated};
-pub use scan::scan;
+pub use scan::{BrokenKey, BrokenKeys, Scanned, scan};
 pub use snapshot::SnapshotTarget;
 pub use state::{Phase, RunState, rejects_of as rejects, runs};
 pub use take_away::as_it_was;

@@ -76,7 +76,7 @@ struct Line<'a> {
     rule: &'a str,
     from: &'a str,
     to: &'a str,
-    counts: [String; 7],
+    counts: [String; 8],
     balances: bool,
 }
 
@@ -308,7 +308,8 @@ fn line(rule: &RuleAccount) -> Line<'_> {
         rule: &rule.rule,
         from: rule.from.as_deref().unwrap_or_default(),
         to: &rule.to,
-        counts: [c.read, c.loaded, c.rejected, c.filtered, c.kept, rule.repaired, rule.computed].map(thousands),
+        counts: [c.read, c.loaded, c.rejected, c.filtered, c.kept, c.updated, rule.repaired, rule.computed]
+            .map(thousands),
         balances: rule.balances(),
     }
 }

@@ -35,12 +35,13 @@ pub fn account(account: &Account, style: &Style) -> String {
 }
 
 type RuleCount = (&'static str, fn(&RuleAccount) -> u64);
-const COUNTS: [RuleCount; 7] = [
+const COUNTS: [RuleCount; 8] = [
     ("read", |r| r.counts.read),
     ("loaded", |r| r.counts.loaded),
     ("rejected", |r| r.counts.rejected),
     ("filtered", |r| r.counts.filtered),
     ("kept", |r| r.counts.kept),
+    ("updated", |r| r.counts.updated),
     ("repaired", |r| r.repaired),
     ("computed", |r| r.computed),
 ];
