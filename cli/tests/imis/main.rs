@@ -10,6 +10,7 @@ mod migrations;
 mod official;
 mod oracle;
 mod plan;
+mod planted;
 mod refusals;
 mod releases;
 mod routes;

@@ -3,6 +3,8 @@
 //! [`Mapping::pack`] reads a pack that the program carries, [`Mapping::open`] one from files. What comes out is only
 //! parsed; [`crate::bind`] holds it against two catalogues.
 
+#[cfg(test)]
+mod decided;
 mod error;
 mod migrations;
 mod model;

@@ -6,20 +6,22 @@ use std::sync::Arc;
 use imis_schemas::{Catalog, DataType, Engine, Length, same_name};
 
 use super::error::MappingError;
-use super::model::{Loosened, Mapping, Rule, SourceFile};
+use super::model::{Loosened, Mapping, Repair, Rule, SourceFile};
 use super::parse::located;
 use super::text::FileText;
 
 const PG: Engine = Engine::Postgres;
 
-/// Keeps or drops rules of the extended pack by their names.
+/// Keeps or drops rules and repairs of the extended pack by their names.
 pub(super) fn choose_rules(
     rules: &mut Vec<Rule>,
+    repairs: &mut Vec<Repair>,
     file: &Arc<SourceFile>,
     head: &FileText,
     errors: &mut Vec<MappingError>,
 ) {
-    let known: Vec<String> = rules.iter().map(|rule| rule.name.value.clone()).collect();
+    let names = rules.iter().map(|rule| &rule.name).chain(repairs.iter().map(|repair| &repair.rule));
+    let known: Vec<String> = names.map(|name| name.value.clone()).collect();
     for name in head.keep_rules.iter().flatten().chain(&head.drop_rules) {
         if !known.contains(&name.value) {
             let place = located(file, name).place;
@@ -33,11 +35,13 @@ pub(super) fn choose_rules(
                 .with_help("`keep-rules` drops every rule that it does not name."),
         );
     }
-    let named = |list: &[serde_yaml::Spanned<String>], rule: &Rule| list.iter().any(|n| n.value == rule.name.value);
-    rules.retain(|rule| match &head.keep_rules {
-        Some(kept) => named(kept, rule),
-        None => !named(&head.drop_rules, rule),
-    });
+    let named = |list: &[serde_yaml::Spanned<String>], name: &str| list.iter().any(|n| n.value == name);
+    let stays = |name: &str| match &head.keep_rules {
+        Some(kept) => named(kept, name),
+        None => !named(&head.drop_rules, name),
+    };
+    rules.retain(|rule| stays(&rule.name.value));
+    repairs.retain(|repair| stays(&repair.rule.value));
 }
 
 /// Drops keys of the pack's rule: of columns that the target of the overlay does not have.

@@ -106,7 +106,7 @@ impl Mapping {
         if let Some(base) = base {
             hash.update(base.hash.as_bytes());
             mapping.extend(base);
-            super::overlay::choose_rules(&mut mapping.rules, &first, &head, &mut errors);
+            super::overlay::choose_rules(&mut mapping.rules, &mut mapping.repairs, &first, &head, &mut errors);
         }
         if mapping.name.is_empty() {
             errors.push(MappingError::general(format!("{} has no line `mapping: NAME`", first.name)));
@@ -531,11 +531,98 @@ rules:
     }
 
     #[test]
+    fn steps_uniques_and_repairs_are_read() {
+        use crate::language::{Repeated, Step};
+        let text = r#"
+mapping: test/keys
+rules:
+  families:
+    from: tblFamilies
+    to: tblFamilies
+    keys:
+      InsureeID: { to: tblInsuree.InsureeID, broken: [{ repair: heads }, reject] }
+      LocationId: { to: tblLocations.LocationId, broken: "null" }
+      FamilyType: { to: tblFamilyTypes.FamilyTypeCode, broken: [spelling, { value: "'H'", name: unknown }, { "null": "ValidityTo is not null" }, reject] }
+    uniques:
+      - [FamilyUUID]
+      - { columns: [FamilyID, LegacyID], repeated: { column: LegacyID, value: 0, name: again }, first: "ValidityTo is null" }
+      - { columns: [InsureeID], repeated: keep, why: "not held" }
+  heads:
+    repair: tblFamilies.InsureeID
+    name: head-from-members
+    query: select 1
+"#;
+        let mapping = read(text).unwrap();
+        let rule = &mapping.rules[0];
+        let steps = |at: usize| rule.keys[at].1.broken.iter().map(|step| step.value.clone()).collect::<Vec<_>>();
+        assert_eq!(steps(0), [Step::Repair("heads".into()), Step::Reject]);
+        assert_eq!(steps(1), [Step::Null(None)]);
+        assert_eq!(
+            steps(2),
+            [
+                Step::Spelling,
+                Step::Value { value: "'H'".into(), name: "unknown".into() },
+                Step::Null(Some("ValidityTo is not null".into())),
+                Step::Reject
+            ]
+        );
+        let place = &rule.keys[2].1.broken[1].place;
+        assert!(place.file.text[place.offset..].starts_with("{ value"));
+        assert_eq!(rule.uniques[0].repeated.value, Repeated::Reject);
+        let again = Repeated::Value { column: Some("LegacyID".into()), value: "0".into(), name: "again".into() };
+        assert_eq!(rule.uniques[1].repeated.value, again);
+        assert_eq!(rule.uniques[1].first.as_ref().unwrap().value, "ValidityTo is null");
+        assert_eq!(rule.uniques[2].repeated.value, Repeated::Keep);
+        assert_eq!(
+            (mapping.repairs[0].name.as_str(), mapping.repairs[0].of.value.1.as_str()),
+            ("head-from-members", "InsureeID")
+        );
+    }
+
+    #[test]
+    fn an_overlay_decides_keys_uniques_and_repairs_otherwise() {
+        use crate::language::{Repeated, Step};
+        let text = r#"
+mapping: country/x
+extends: openimis/legacy-to-modular
+rules:
+  families:
+    keys: { InsureeID: { to: tblInsuree.InsureeID, broken: reject } }
+    uniques: [{ columns: [FamilyUUID], repeated: keep }]
+  heads: { repair: tblFamilies.InsureeID, name: ours, query: "select 1" }
+"#;
+        let mapping = read(text).unwrap();
+        let base = Mapping::pack("openimis/legacy-to-modular").unwrap();
+        assert_eq!(mapping.repairs.len(), base.repairs.len());
+        assert!(mapping.repairs.iter().any(|repair| repair.name == "ours"));
+        let rule = mapping.rules.iter().find(|rule| rule.name.value == "families").unwrap();
+        let head = rule.keys.iter().find(|(column, _)| column.value == "InsureeID").unwrap();
+        assert_eq!(head.1.broken[0].value, Step::Reject);
+        let uuid: Vec<_> = rule.uniques.iter().filter(|unique| unique.columns[0].value == "FamilyUUID").collect();
+        assert_eq!((uuid.len(), &uuid[0].repeated.value), (1, &Repeated::Keep));
+    }
+
+    #[test]
     fn what_is_not_understood_is_shown_with_its_line() {
         let cases = [
             (GOOD.replace("    leave:", "    leaves:"), "14", "leave"),
             (GOOD.replace("existing: { merge: [ClaimID] }", "existing: reuse"), "16", "replace"),
             (GOOD.replace("to: tblICDCodes.ICDID,", "to: tblICDCodes,"), "18", "TABLE.COLUMN"),
+            (GOOD.replace("broken: reject", "broken: rejct"), "18", "reject"),
+            (GOOD.replace("broken: reject", "broken: [spelling, { valu: 1, name: x }]"), "18", "`value`"),
+            (GOOD.replace("broken: reject", "broken: { value: \"'A'\" }"), "18", "needs a name"),
+            (GOOD.replace("broken: reject", "broken: null"), "18", "needs its quotes"),
+            (GOOD.replace("broken: reject", "broken: []"), "18", "nothing is said"),
+            (format!("{GOOD}    uniques: [{{ columns: [A], repeated: kep }}]\n"), "19", "keep"),
+            (format!("{GOOD}    uniques: [{{ columns: [A], repeated: {{ value: 1 }} }}]\n"), "19", "name: NAME"),
+            (format!("{GOOD}    after: keys\n"), "19", "only a query"),
+            (format!("{GOOD}    after: lunch\n"), "19", "after: keys"),
+            (
+                format!("{GOOD}  heads: {{ repair: tblFamilies, name: x, query: select 1 }}\n"),
+                "19",
+                "repair: TABLE.COLUMN",
+            ),
+            (format!("{GOOD}  heads: {{ repair: tblFamilies.InsureeID, query: select 1 }}\n"), "19", "no `name`"),
         ];
         for (text, line, hint) in cases {
             let error = read(&text).unwrap_err().to_string();
