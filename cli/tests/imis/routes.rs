@@ -46,12 +46,15 @@ const PROMISES: &[(&str, i64)] = &[
     (r#"SELECT count(*) FROM "tblRole" WHERE "IsSystem" = 64"#, 1),
     (r#"SELECT count(*) FROM "tblRoleRight" WHERE "RoleID" = 1 AND "RightID" IN (111001, 111009)"#, 1),
     (r#"SELECT count(*) FROM "tblRoleRight" WHERE "RoleID" IN (4, 13) AND "RightID" IN (131201, 131202, 131203)"#, 6),
-    (r#"SELECT count(*) FROM "tblPremium" WHERE "ReportingCommissionID" IS NOT NULL"#, 2),
+    (r#"SELECT count(*) FROM "tblPremium" WHERE "ReportingCommissionID" IS NOT NULL AND "PremiumId" IN (1, 4)"#, 2),
     (r#"SELECT count(*) FROM "tblPolicy" WHERE "creationDate" <> "EnrollDate""#, 0),
     (r#"SELECT count(DISTINCT "CeilingType") FROM "tblProduct""#, 3),
     (r#"SELECT count(*) FROM "tblOfficer" WHERE "JsonExt" IS NOT NULL"#, 1),
     (r#"SELECT count(*) FROM "tblInsuree" WHERE character_length("CHFID") = 50 OR "FamilyID" IS NULL"#, 2),
     (r#"SELECT count(*) FROM "core_ModuleConfiguration""#, 2),
+    (r#"SELECT count(*) FROM "tblFamilies" WHERE "FamilyID" = 1 AND "InsureeID" > 0"#, 1),
+    (r#"SELECT count(*) FROM "tblOfficer" WHERE "Code" IN ('E00005', 'E00006')"#, 2),
+    (r#"SELECT count(DISTINCT "UUID") FROM "tblUsers" WHERE id IN (203, 205)"#, 2),
 ];
 
 /// Rows that no target takes, planted beside the traps: each route rejects them and what hangs on them.

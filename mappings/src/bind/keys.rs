@@ -111,6 +111,7 @@ impl Binder<'_> {
             let Some(table) = self.target.table(table) else {
                 self.errors.push(
                     MappingError::at(&key.to.place, format!("the target has no table {table}"))
+                        .with_label("no such table")
                         .suggest(table, self.target.tables.iter().map(|t| t.name.as_str())),
                 );
                 continue;
@@ -345,6 +346,7 @@ impl Binder<'_> {
         let Some(table) = self.target.table(table) else {
             self.errors.push(
                 MappingError::at(&repair.of.place, format!("the target has no table {table}"))
+                    .with_label("no such table")
                     .suggest(table, self.target.tables.iter().map(|t| t.name.as_str())),
             );
             return;

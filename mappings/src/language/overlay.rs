@@ -6,7 +6,7 @@ use std::sync::Arc;
 use imis_schemas::{Catalog, DataType, Engine, Length, same_name};
 
 use super::error::MappingError;
-use super::model::{Loosened, Mapping, Repair, Rule, SourceFile};
+use super::model::{Loosened, Mapping, Rule, SourceFile};
 use super::parse::located;
 use super::text::FileText;
 
@@ -14,14 +14,13 @@ const PG: Engine = Engine::Postgres;
 
 /// Keeps or drops rules and repairs of the extended pack by their names.
 pub(super) fn choose_rules(
-    rules: &mut Vec<Rule>,
-    repairs: &mut Vec<Repair>,
+    mapping: &mut Mapping,
     file: &Arc<SourceFile>,
     head: &FileText,
     errors: &mut Vec<MappingError>,
 ) {
-    let names = rules.iter().map(|rule| &rule.name).chain(repairs.iter().map(|repair| &repair.rule));
-    let known: Vec<String> = names.map(|name| name.value.clone()).collect();
+    let repairs = mapping.repairs.iter().map(|repair| &repair.rule);
+    let known: Vec<String> = mapping.rules.iter().map(|r| &r.name).chain(repairs).map(|n| n.value.clone()).collect();
     for name in head.keep_rules.iter().flatten().chain(&head.drop_rules) {
         if !known.contains(&name.value) {
             let place = located(file, name).place;
@@ -40,8 +39,8 @@ pub(super) fn choose_rules(
         Some(kept) => named(kept, name),
         None => !named(&head.drop_rules, name),
     };
-    rules.retain(|rule| stays(&rule.name.value));
-    repairs.retain(|repair| stays(&repair.rule.value));
+    mapping.rules.retain(|rule| stays(&rule.name.value));
+    mapping.repairs.retain(|repair| stays(&repair.rule.value));
 }
 
 /// Drops keys of the pack's rule: of columns that the target of the overlay does not have.

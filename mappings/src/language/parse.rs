@@ -106,7 +106,7 @@ impl Mapping {
         if let Some(base) = base {
             hash.update(base.hash.as_bytes());
             mapping.extend(base);
-            super::overlay::choose_rules(&mut mapping.rules, &mut mapping.repairs, &first, &head, &mut errors);
+            super::overlay::choose_rules(&mut mapping, &first, &head, &mut errors);
         }
         if mapping.name.is_empty() {
             errors.push(MappingError::general(format!("{} has no line `mapping: NAME`", first.name)));
