@@ -208,8 +208,20 @@ fn suggest(out: &mut String, column: &str, to: &Table, rule: &Rule) {
         .map(|c| c.name.as_str())
         .or_else(|| closest(column, to.columns.iter().filter(free).map(|c| c.name.as_str())));
     if let Some(near) = near {
-        let _ = writeln!(out, "      # The target has {near}; if it means the same: `{near}: {column}` under columns.");
+        let _ = writeln!(
+            out,
+            "      # The target has {near}; if it means the same, under columns: {}: {}",
+            yaml(near),
+            yaml(&quoted(column))
+        );
     }
+}
+
+/// A column as an expression: quoted where it must be.
+fn quoted(column: &str) -> String {
+    let simple = column.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !column.starts_with(|c: char| c.is_ascii_digit());
+    if simple { column.to_owned() } else { Engine::Postgres.quote(column) }
 }
 
 /// Whether a rule that takes everything by name would do.

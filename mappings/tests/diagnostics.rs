@@ -40,12 +40,18 @@ async fn refused(folder: &std::path::Path, rules: &str) -> String {
 /// What is wrong, and an overlay that has it.
 const CASES: &[(&str, &str)] = &[
     ("a key that is no key", "  claims:\n    colums: { ClaimCode: ClaimCode }\n"),
-    ("a table that is not there", "  extra:\n    from: tblClaims\n    to: tblClaim\n    where: { keep: 'true', name: x }\n"),
+    (
+        "a table that is not there",
+        "  extra:\n    from: tblClaims\n    to: tblClaim\n    where: { keep: 'true', name: x }\n",
+    ),
     ("a target that is not there", "  extra:\n    from: tblGender\n    to: tblGenders\n"),
     ("a column that is not there", "  claims:\n    columns:\n      ClaimCode: \"rtrim(ClaimCod)\"\n"),
     ("a target column that is not there", "  claims:\n    columns: { ClaimCodes: ClaimCode }\n"),
     ("a column left that is not there", "  claims:\n    leave: { RowIDs: no meaning }\n"),
-    ("a function that is not there", "  claims:\n    columns: { ClaimCode: { value: \"uper(ClaimCode)\", too-long: reject } }\n"),
+    (
+        "a function that is not there",
+        "  claims:\n    columns: { ClaimCode: { value: \"uper(ClaimCode)\", too-long: reject } }\n",
+    ),
     ("a loss that is not there", "  claims:\n    columns: { DateFrom: { loses: time-of-dy } }\n"),
     ("a wrong type", "  claims:\n    columns: { FeedbackID: \"'none'\" }\n"),
     ("text against number", "  claims:\n    columns: { FeedbackID: \"coalesce(FeedbackID, ClaimCode)\" }\n"),
@@ -55,7 +61,10 @@ const CASES: &[(&str, &str)] = &[
     ("what SQL does not understand", "  claims:\n    columns: { FeedbackID: \"nullif(FeedbackID, \" }\n"),
     ("a column said twice", "  claims:\n    columns:\n      ClaimCode: ClaimCode\n      claimcode: \"'x'\"\n"),
     ("rows that come twice", "  again:\n    from: tblGender\n    to: tblGender\n"),
-    ("a value missing by a slip", "  claims:\n    columns: { ClaimUUID: { value: \"lower(ClaimUUIDD)\", when-missing: \"'x'\" } }\n"),
+    (
+        "a value missing by a slip",
+        "  claims:\n    columns: { ClaimUUID: { value: \"lower(ClaimUUIDD)\", when-missing: \"'x'\" } }\n",
+    ),
     ("a reason that nobody wrote", "  claims:\n    leave: { Explanation: \"TODO: why?\" }\n"),
     (
         "several at once, in a text of several lines",

@@ -10,4 +10,5 @@ mod official;
 mod oracle;
 mod refusals;
 mod releases;
+mod scaffold;
 mod types;

@@ -391,8 +391,11 @@ impl Binder<'_> {
     }
 
     fn unknown_column(&mut self, place: &crate::language::Place, name: &str, table: &Table, side: &str) {
+        let place = &place.within(name);
+        // The author's spelling, where the planner folded it.
+        let name = place.text().filter(|text| same_name(text, name)).unwrap_or(name);
         self.errors.push(
-            MappingError::at(&place.within(name), format!("the {side}'s {} has no column {name}", table.table_name()))
+            MappingError::at(place, format!("the {side}'s {} has no column {name}", table.table_name()))
                 .with_label("no such column")
                 .suggest(name, table.columns.iter().map(|c| c.name.as_str())),
         );
@@ -404,12 +407,18 @@ impl Binder<'_> {
         let rules: Vec<&Rule> = self.mapping.rules.iter().filter(carries).collect();
         for (at, rule) in rules.iter().enumerate() {
             let same = |other: &&&Rule| {
-                let shares = other.source_tables().iter().any(|t| rule.source_tables().iter().any(|own| same_name(&own.value, &t.value)));
+                let shares = other
+                    .source_tables()
+                    .iter()
+                    .any(|t| rule.source_tables().iter().any(|own| same_name(&own.value, &t.value)));
                 shares && same_name(&other.to.value, &rule.to.value)
             };
             if let Some(other) = rules.iter().take(at).find(same) {
                 let from = rule.source_tables().first().map_or("", |t| t.value.as_str());
-                let message = format!("rules {} and {} both bring every row of {from} to {}", other.name.value, rule.name.value, rule.to.value);
+                let message = format!(
+                    "rules {} and {} both bring every row of {from} to {}",
+                    other.name.value, rule.name.value, rule.to.value
+                );
                 self.errors.push(
                     MappingError::at(&rule.name.place, message)
                         .with_label("brings them a second time")

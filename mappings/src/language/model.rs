@@ -23,11 +23,17 @@ pub struct Place {
 }
 
 impl Place {
+    /// What stands there.
+    pub fn text(&self) -> Option<&str> {
+        self.file.text.get(self.offset..self.offset + self.length)
+    }
+
     /// The place of a word within this one, case aside; this one where the word is not found.
     pub fn within(&self, word: &str) -> Place {
         let text = self.file.text.get(self.offset..).unwrap_or_default();
         // A text of several lines goes on behind its first.
-        let reach = text.char_indices().map(|(at, _)| at).take_while(|at| *at < self.length.max(1) + 2000).last().unwrap_or(0);
+        let reach =
+            text.char_indices().map(|(at, _)| at).take_while(|at| *at < self.length.max(1) + 2000).last().unwrap_or(0);
         let reach = text.get(..reach).unwrap_or(text).to_ascii_lowercase();
         let word = word.to_ascii_lowercase();
         let is_part = |c: char| c.is_alphanumeric() || c == '_';

@@ -224,7 +224,8 @@ fn parse_file(file: &Arc<SourceFile>) -> Result<FileText, MappingError> {
         }
         let at = error.location().map(|l| place(file, l.line(), l.column(), 1));
         let complaint = MappingError { place: at.map(whole_word), ..MappingError::general(text.clone()) };
-        let complaint = complaint.with_label(if text.contains("unknown field") { "not known here" } else { "not understood" });
+        let complaint =
+            complaint.with_label(if text.contains("unknown field") { "not known here" } else { "not understood" });
         let written = text.split('`').nth(1);
         let known = text.split_once("expected one of ").or_else(|| text.split_once("expected "));
         match (text.contains("unknown field"), written, known) {
@@ -288,7 +289,7 @@ fn rule(file: &Arc<SourceFile>, name: Located<String>, text: RuleText) -> Result
             .with_help("Only a rule that changes one of the extended pack's rules may leave them out."));
     };
     let from_place = place_of(file, &from, 1);
-    let here = |value: String| Located { value, place: from_place.clone() };
+    let here = |value: String| Located { place: place_of_text(file, from_place.clone(), &value), value };
     let from = match from.value {
         ShortOr::Short(table) => Origin::Table(vec![here(table)]),
         ShortOr::Long(OriginText::Tables(tables)) => Origin::Table(tables.into_iter().map(here).collect()),
@@ -333,8 +334,12 @@ fn parts(
             },
         };
         let column = located(file, &column);
-        if columns.iter().any(|(known, _): &(Located<String>, ColumnRule)| imis_schemas::same_name(&known.value, &column.value)) {
-            let error = MappingError::at(&column.place, format!("rule {} says twice what {} gets", name.value, column.value));
+        if columns
+            .iter()
+            .any(|(known, _): &(Located<String>, ColumnRule)| imis_schemas::same_name(&known.value, &column.value))
+        {
+            let error =
+                MappingError::at(&column.place, format!("rule {} says twice what {} gets", name.value, column.value));
             return Err(error.with_label("the second time").with_help("Take one of the two lines out."));
         }
         columns.push((column, rule));
