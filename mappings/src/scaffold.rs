@@ -33,6 +33,9 @@ pub struct Drafted {
     pub undecided: Vec<String>,
 }
 
+/// Table, column, and how many rows hold something in it.
+type OwnColumn<'a> = (&'a str, &'a str, Option<u64>);
+
 /// Drafts an overlay out of what a mapping complained about. `rows` says how many rows a table has.
 pub fn scaffold(
     mapping: &Mapping,
@@ -43,10 +46,10 @@ pub fn scaffold(
     draft: &Draft<'_>,
 ) -> Drafted {
     let mut drafted = Drafted::default();
-    let mut by_rule: BTreeMap<&str, Vec<(&str, &str, Option<u64>)>> = BTreeMap::new();
+    let mut by_rule: BTreeMap<&str, Vec<OwnColumn<'_>>> = BTreeMap::new();
     let mut tables: Vec<&str> = Vec::new();
     for error in &errors.0 {
-        match &error.finding {
+        match error.finding.as_deref() {
             Some(Finding::Column { rule, table, column, filled }) => {
                 by_rule.entry(rule).or_default().push((table, column, *filled));
             }
