@@ -292,7 +292,12 @@ impl Explainer<'_> {
             side.otherwise = Some(match reason(&self.mapping.leave_tables, &table.name) {
                 Some(why) => format!("the table stays behind: {why}"),
                 None if empty => "stays behind: no row holds more than its default in it".to_owned(),
-                None => "no rule carries it; a query may read it".to_owned(),
+                None => match self.rules_from(table).find(|rule| rule.query().is_some()) {
+                    Some(rule) => {
+                        format!("the query of rule {} reads it ({})", rule.name.value, place(&rule.name.place))
+                    }
+                    None => "no rule carries it; a query may read it".to_owned(),
+                },
             });
         }
         side

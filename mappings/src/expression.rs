@@ -126,6 +126,11 @@ pub(crate) fn trouble(error: &DataFusionError) -> ExpressionError {
     let text = root.strip_backtrace();
     let text = text.lines().next().unwrap_or_default();
     let plain = ["Error during planning: ", "SQL error: ", "Execution error: ", "Arrow error: "];
+    let within = ["ParserError(\"", "TokenizerError(\""].iter().find_map(|prefix| text.split_once(prefix));
+    if let Some((_, said)) = within {
+        let said = said.strip_suffix("\")").unwrap_or(said);
+        return ExpressionError::Wrong(format!("the SQL cannot be read: {said}"));
+    }
     ExpressionError::Wrong(plain.iter().fold(text, |t, prefix| t.strip_prefix(prefix).unwrap_or(t)).to_owned())
 }
 
@@ -226,7 +231,7 @@ fn refuse_overflow(context: &SessionContext, coerced: &Expr, schema: &DFSchema) 
         {
             let text = error.strip_backtrace();
             let why = if text.contains("ivide") { "divides by zero" } else { "does not fit its type" };
-            refused = Some(format!("`{e}` {why} in every row"));
+            refused = Some(format!("`{}` {why} in every row", e.human_display()));
             return Ok(TreeNodeRecursion::Stop);
         }
         Ok(TreeNodeRecursion::Jump)
@@ -251,6 +256,20 @@ fn family(data_type: &DataType) -> Family {
         t if t.is_numeric() => Family::Number,
         t if t.is_temporal() => Family::Time,
         _ => Family::Other,
+    }
+}
+
+/// A type in the words of somebody who writes mappings.
+pub(crate) fn plainly(data_type: &DataType) -> String {
+    match data_type {
+        t if family(t) == Family::Text => "text".to_owned(),
+        t if t.is_integer() => "a whole number".to_owned(),
+        t if family(t) == Family::Number => "a number".to_owned(),
+        DataType::Boolean => "a truth value".to_owned(),
+        DataType::Date32 => "a date".to_owned(),
+        t if family(t) == Family::Time => "a time".to_owned(),
+        DataType::Binary => "bytes".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -281,7 +300,9 @@ fn refuse_coercion(written: &Expr, coerced: &Expr, schema: &DFSchema) -> Result<
     match refused {
         None => Ok(()),
         Some((what, from, to)) => Err(ExpressionError::Wrong(format!(
-            "`{what}` is {from} and would silently become {to}; write a cast if that is meant"
+            "`{what}` is {} and would silently become {}; write a cast if that is meant",
+            plainly(&from),
+            plainly(&to)
         ))),
     }
 }

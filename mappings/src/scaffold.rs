@@ -33,6 +33,9 @@ pub struct Drafted {
     pub undecided: Vec<String>,
 }
 
+/// Table, column, and how many rows hold something in it.
+type OwnColumn<'a> = (&'a str, &'a str, Option<u64>);
+
 /// Drafts an overlay out of what a mapping complained about. `rows` says how many rows a table has.
 pub fn scaffold(
     mapping: &Mapping,
@@ -43,10 +46,10 @@ pub fn scaffold(
     draft: &Draft<'_>,
 ) -> Drafted {
     let mut drafted = Drafted::default();
-    let mut by_rule: BTreeMap<&str, Vec<(&str, &str, Option<u64>)>> = BTreeMap::new();
+    let mut by_rule: BTreeMap<&str, Vec<OwnColumn<'_>>> = BTreeMap::new();
     let mut tables: Vec<&str> = Vec::new();
     for error in &errors.0 {
-        match &error.finding {
+        match error.finding.as_deref() {
             Some(Finding::Column { rule, table, column, filled }) => {
                 by_rule.entry(rule).or_default().push((table, column, *filled));
             }
@@ -208,8 +211,20 @@ fn suggest(out: &mut String, column: &str, to: &Table, rule: &Rule) {
         .map(|c| c.name.as_str())
         .or_else(|| closest(column, to.columns.iter().filter(free).map(|c| c.name.as_str())));
     if let Some(near) = near {
-        let _ = writeln!(out, "      # The target has {near}; if it means the same: `{near}: {column}` under columns.");
+        let _ = writeln!(
+            out,
+            "      # The target has {near}; if it means the same, under columns: {}: {}",
+            yaml(near),
+            yaml(&quoted(column))
+        );
     }
+}
+
+/// A column as an expression: quoted where it must be.
+fn quoted(column: &str) -> String {
+    let simple = column.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !column.starts_with(|c: char| c.is_ascii_digit());
+    if simple { column.to_owned() } else { Engine::Postgres.quote(column) }
 }
 
 /// Whether a rule that takes everything by name would do.

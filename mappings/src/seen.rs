@@ -45,7 +45,7 @@ impl Seen {
     ) -> Result<bool, Error> {
         let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for error in &errors.0 {
-            if let Some(Finding::Column { table, column, filled: None, .. }) = &error.finding {
+            if let Some(Finding::Column { table, column, filled: None, .. }) = error.finding.as_deref() {
                 asked.entry(table).or_default().push(column);
             }
         }

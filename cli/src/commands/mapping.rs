@@ -129,7 +129,7 @@ pub(crate) async fn scaffold(args: MappingScaffold, session: &Session) -> Result
     let others: Vec<_> = errors
         .0
         .into_iter()
-        .filter(|error| !matches!(error.finding, Some(Finding::Column { .. } | Finding::Table { .. })))
+        .filter(|error| !matches!(error.finding.as_deref(), Some(Finding::Column { .. } | Finding::Table { .. })))
         .collect();
     if others.is_empty() {
         return Ok(DONE);
@@ -145,7 +145,7 @@ async fn count_tables(errors: &MappingErrors, source: &From) -> HashMap<String, 
     let mut rows = HashMap::new();
     let Some(live) = &source.live else { return rows };
     for error in &errors.0 {
-        if let Some(Finding::Table { table }) = &error.finding
+        if let Some(Finding::Table { table }) = error.finding.as_deref()
             && let Some(found) = source.catalog.table(table)
             && let Ok(count) = live.count(found).await
         {

@@ -14,5 +14,6 @@ mod planted;
 mod refusals;
 mod releases;
 mod routes;
+mod scaffold;
 mod situations;
 mod types;

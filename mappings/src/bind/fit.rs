@@ -39,7 +39,7 @@ impl Binder<'_> {
             Err(Unfit::Types(what)) => {
                 self.errors.push(
                     MappingError::at(place, format!("{}.{}: {what}", rule.to.value, column.name))
-                        .with_label(format!("gives {}", expression.data_type()))
+                        .with_label(format!("gives {}", crate::expression::plainly(expression.data_type())))
                         .with_help("Write an expression that gives the column's type."),
                 );
                 None

@@ -402,8 +402,11 @@ impl Binder<'_> {
     }
 
     fn unknown_column(&mut self, place: &crate::language::Place, name: &str, table: &Table, side: &str) {
+        let place = &place.within(name);
+        // The author's spelling, where the planner folded it.
+        let name = place.text().filter(|text| same_name(text, name)).unwrap_or(name);
         self.errors.push(
-            MappingError::at(&place.within(name), format!("the {side}'s {} has no column {name}", table.table_name()))
+            MappingError::at(place, format!("the {side}'s {} has no column {name}", table.table_name()))
                 .with_label("no such column")
                 .suggest(name, table.columns.iter().map(|c| c.name.as_str())),
         );

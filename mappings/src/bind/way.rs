@@ -75,7 +75,10 @@ impl Binder<'_> {
                                 self.errors.push(self.no_value(rule, column));
                             }
                         }
-                        Err(error) => self.errors.push(error),
+                        Err(error) => {
+                            self.errors.push(error);
+                            used.insert(column.name.to_lowercase());
+                        }
                     }
                 }
                 None if left && self.column_is_needed(column) => self.errors.push(self.no_value(rule, column)),
@@ -95,11 +98,15 @@ impl Binder<'_> {
                 Ok(names) => names,
                 Err(error) => {
                     self.expression_error(place, &error, source);
+                    used.extend(meant(&sql, column, source));
                     continue;
                 }
             };
             match Expression::new(&self.context, &sql, &whole) {
-                Err(error) => self.expression_error(place, &error, source),
+                Err(error) => {
+                    self.expression_error(place, &error, source);
+                    used.extend(names);
+                }
                 Ok(expression) => {
                     let plain = plain_column(&sql, source);
                     let missing = column_rule
@@ -458,6 +465,13 @@ impl Binder<'_> {
             self.errors.push(MappingError::at(place, message).with_label("the same for every row"));
         }
     }
+}
+
+/// The columns that an expression which cannot be read is about: its own words, and the column that it is for. They are no
+/// columns that go nowhere.
+fn meant(sql: &str, column: &Column, source: &Table) -> Vec<String> {
+    let words = sql.split(|c: char| !c.is_alphanumeric() && c != '_').chain([column.name.as_str()]);
+    words.filter_map(|word| source.column(word)).map(|column| column.name.to_lowercase()).collect()
 }
 
 /// The tables of the source that a query reads, those of its subqueries included.

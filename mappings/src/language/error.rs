@@ -18,7 +18,7 @@ pub struct MappingError {
     /// What is wrong at the place, in a few words.
     pub label: Option<String>,
     /// What was found about the source, for those who can do something about it.
-    pub finding: Option<Finding>,
+    pub finding: Option<Box<Finding>>,
 }
 
 /// What a mapping that does not fit found about the source.
@@ -79,7 +79,7 @@ impl MappingError {
     /// Adds what was found about the source.
     #[must_use]
     pub fn found(mut self, finding: Finding) -> Self {
-        self.finding = Some(finding);
+        self.finding = Some(Box::new(finding));
         self
     }
 

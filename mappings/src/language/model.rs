@@ -25,6 +25,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// What stands there.
+    pub fn text(&self) -> Option<&str> {
+        self.file.text.get(self.offset..self.offset + self.length)
+    }
+
     /// The place of a word within this one, case aside; this one where the word is not found.
     pub fn within(&self, word: &str) -> Place {
         let text = self.file.text.get(self.offset..).unwrap_or_default();

@@ -328,7 +328,7 @@ fn rule(file: &Arc<SourceFile>, name: Located<String>, text: RuleText) -> Result
             .with_help("Only a rule that changes one of the extended pack's rules may leave them out."));
     };
     let from_place = place_of(file, &from, 1);
-    let here = |value: String| Located { value, place: from_place.clone() };
+    let here = |value: String| Located { place: place_of_text(file, from_place.clone(), &value), value };
     let from = match from.value {
         ShortOr::Short(table) => Origin::Table(vec![here(table)]),
         ShortOr::Long(OriginText::Tables(tables)) => Origin::Table(tables.into_iter().map(here).collect()),
