@@ -567,7 +567,7 @@ mod tests {
             "there is no repair called `head` (Did you mean `heads`?)",
             "the repair `heads` changes tblFamilies.InsureeID, which is not what is broken here",
             "tblClaim.HFID: this last step leaves rows whose key names nothing",
-            "has no column claimids (Did you mean `ClaimID`?)",
+            "has no column ClaimIDs (Did you mean `ClaimID`?)",
             "the value could go to more than one column",
             "`ClaimID` is Int32, not true or false",
         ] {
