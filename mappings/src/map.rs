@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use imis_databases::filled::filled_values;
 use imis_databases::{Error, ErrorKind};
 
 use crate::account::Reject;
@@ -112,7 +113,7 @@ pub(crate) fn map(way: &RowWay, batch: &RecordBatch) -> Result<Mapped, Error> {
     }
     for dropped in &way.dropped {
         if let Some(array) = batch.column_by_name(&dropped.column.to_lowercase()) {
-            let lost = lost_values(array, dropped.default.as_deref());
+            let lost = filled_values(array, dropped.default.as_deref());
             if lost > 0 {
                 *findings.losses.entry((dropped.column.clone(), "no-target-column")).or_default() += lost;
             }
@@ -149,19 +150,4 @@ fn take_rows(batch: &RecordBatch, rows: &arrow::array::UInt32Array) -> Result<Re
     let columns = batch.columns().iter().map(|array| take(array, rows, None)).collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
     RecordBatch::try_new_with_options(batch.schema(), columns, &options)
-}
-
-/// How many values are neither NULL nor the column's default.
-fn lost_values(array: &ArrayRef, default: Option<&str>) -> u64 {
-    let text = match array.data_type() {
-        DataType::Boolean => arrow::compute::cast(array, &DataType::UInt8),
-        _ => Ok(Arc::clone(array)),
-    };
-    let Ok(text) = text.and_then(|array| arrow::compute::cast(&array, &DataType::Utf8)) else {
-        return (array.len() - array.null_count()) as u64;
-    };
-    text.as_string_opt::<i32>().map_or(0, |texts| {
-        texts.iter().flatten().filter(|value| Some(*value) != default && Some(value.trim_end()) != default).count()
-            as u64
-    })
 }

@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 use futures::StreamExt;
 use imis_databases::source::plan_ranges;
 use imis_databases::{Consistency, Error, ErrorKind, KeyRange, ReadRequest, Source};
-use imis_schemas::{Catalog, Known};
+use imis_schemas::{Catalog, Identification, Known};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -41,6 +41,9 @@ pub struct Plan {
     pub from: String,
     /// The target.
     pub to: String,
+    /// The legacy release that the source is closest to, with its twins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
     /// Fingerprint of the source's catalogue.
     pub source_sha256: String,
     /// Fingerprint of the target's catalogue: tables, columns and primary keys.
@@ -121,6 +124,7 @@ impl Plan {
             completes: None,
             from: ends.from.clone(),
             to: ends.to.clone(),
+            release: bound.release().map(Identification::label),
             source_sha256: fingerprint(ends.source_catalog),
             target_sha256: fingerprint(ends.target_catalog),
             namespace,

@@ -110,6 +110,7 @@ pub(crate) fn plan() -> Plan {
         source_sha256: String::new(),
         target_sha256: String::new(),
         namespace: Default::default(),
+        release: Some("1.7.4 (or 23.10, 24.04)".into()),
         consistency: Consistency::SingleTransaction,
         rules: vec![
             planned("claims", "tblClaim", 25_000, 1),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use imis_databases::snapshot::write_private;
 use imis_databases::{Location, Source};
-use imis_mappings::bind::{BoundMapping, bind};
-use imis_mappings::language::Mapping;
+use imis_mappings::bind::{BoundMapping, bind_seen};
+use imis_mappings::language::{Mapping, MappingErrors};
+use imis_mappings::seen::Seen;
 use imis_mappings::{plan, run};
 use imis_schemas::{Catalog, Engine};
 use uuid::Uuid;
@@ -78,8 +79,49 @@ impl Session {
         // Made UUIDs belong to a country. Without its UUID the source's name stands for it, so that runs agree.
         let namespace = country
             .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("imis:{}", from.to_lowercase()).as_bytes()));
-        let bound = bind(&mapping, &source_catalog, &target_catalog, namespace).await?;
+        let bound = bind_live(&mapping, source.as_ref(), &source_catalog, &target_catalog, namespace).await?;
         Ok(Opened { mapping, bound, source, source_catalog, target, target_location, target_catalog, from, namespace })
+    }
+}
+
+/// Binds a mapping to a source that can be asked: for rights, and for what columns hold that the mapping does not know.
+pub(crate) async fn bind_live(
+    mapping: &Mapping,
+    source: &dyn Source,
+    source_catalog: &Catalog,
+    target_catalog: &Catalog,
+    namespace: Uuid,
+) -> Result<BoundMapping, Failure> {
+    let mut seen = Seen::of(source, source_catalog).await;
+    match bind_seen(mapping, source_catalog, target_catalog, namespace, &seen).await {
+        Ok(bound) => Ok(bound),
+        Err(errors) if seen.count(&errors, source, source_catalog).await? => {
+            Ok(bind_seen(mapping, source_catalog, target_catalog, namespace, &seen).await?)
+        }
+        Err(errors) => Err(errors.into()),
+    }
+}
+
+/// What a mapping complains about, with what the columns hold that it does not know; `None` when it fits.
+pub(crate) async fn errors_live(
+    mapping: &Mapping,
+    source: Option<&dyn Source>,
+    source_catalog: &Catalog,
+    target_catalog: &Catalog,
+    seen: &mut Seen,
+) -> Result<Option<MappingErrors>, Failure> {
+    if let Some(source) = source {
+        *seen = Seen::of(source, source_catalog).await;
+    }
+    let namespace = Uuid::nil();
+    let Err(errors) = bind_seen(mapping, source_catalog, target_catalog, namespace, seen).await else {
+        return Ok(None);
+    };
+    match source {
+        Some(source) if seen.count(&errors, source, source_catalog).await? => {
+            Ok(bind_seen(mapping, source_catalog, target_catalog, namespace, seen).await.err())
+        }
+        _ => Ok(Some(errors)),
     }
 }
 

@@ -18,7 +18,7 @@ const PLANTED: &str = "
     -- Numbers that stand for none.
     UPDATE tblPLItems SET LocationId = 0 WHERE PLItemID = 1;
     UPDATE tblOfficer SET OfficerIDSubst = 0 WHERE OfficerID = 1;
-    UPDATE tblPhotos SET InsureeID = 0 WHERE PhotoID = 1;
+    UPDATE tblPhotos SET InsureeID = 0 WHERE PhotoID = 267;
     -- Heads: the legacy default, with a member marked as head, without one, in a closed version, and without a single member.
     UPDATE tblFamilies SET InsureeID = 0 WHERE FamilyID IN (2, 3, 5);
     UPDATE tblInsuree SET IsHead = 0 WHERE FamilyID = 5;
@@ -49,7 +49,7 @@ const PLANTED: &str = "
         ('00000000-0000-0000-0000-000000000006', 4711, '2018-03-28T10:02:00', '2018-03-29T10:02:00', 1);
     -- A row that never comes in takes along what names it, and what names that.
     UPDATE tblPolicy SET ProdID = 99999 WHERE PolicyID = 9;
-    UPDATE tblProduct SET MemberCount = 40000 WHERE ProdID = 1;
+    UPDATE tblProduct SET MemberCount = 40000 WHERE ProdID = 4;
     UPDATE tblUsers SET LoginName = 'A name of more than 25 letters' WHERE UserID = 40;
 ";
 
@@ -69,7 +69,7 @@ const AFTERWARDS: &[Case] = &[
     // e23.
     (r#"SELECT "LocationId" FROM "tblPLItems" WHERE "PLItemID" = 1"#, "NULL", "NULL"),
     (r#"SELECT "OfficerIDSubst" FROM "tblOfficer" WHERE "OfficerID" = 1"#, "NULL", "NULL"),
-    (r#"SELECT "InsureeID" FROM "tblPhotos" WHERE "PhotoID" = 1"#, "NULL", "NULL"),
+    (r#"SELECT "InsureeID" FROM "tblPhotos" WHERE "PhotoID" = 267"#, "NULL", "NULL"),
     // e4: the marked one, the closed version like its live row, the oldest where none is marked, none.
     (
         r#"SELECT "FamilyID", "InsureeID" FROM "tblFamilies" WHERE "FamilyID" IN (2, 3, 5, 14) ORDER BY 1"#,
@@ -108,13 +108,12 @@ const AFTERWARDS: &[Case] = &[
         "D|Donor/G|Donor (G)",
     ),
     // e25.
-    (r#"SELECT "MemberCount" FROM "tblProduct" WHERE "ProdID" = 1"#, "32767", "40000"),
-    // e8: the live one with the claim, earlier ones with its versions; where none is left, none, or a reject where the column
-    // takes no NULL.
+    (r#"SELECT "MemberCount" FROM "tblProduct" WHERE "ProdID" = 4"#, "32767", "40000"),
+    // e8: the live one with the claim, earlier ones with its versions; where none is left, none.
     (
         r#"SELECT right("FeedbackUUID"::text, 1), "ClaimID" FROM "tblFeedback" ORDER BY 1"#,
         "1|6/2|7/3|NULL/4|5/6|NULL",
-        "1|6/2|7/4|5",
+        "1|6/2|7/3|NULL/4|5/6|NULL",
     ),
 ];
 
@@ -134,8 +133,8 @@ const REPAIRED: &[(&str, &str, &str, u64, u64)] = &[
     ("claim-administrators", "ClaimAdminCode", "spelling-of-login", 1, 1),
     ("roles", "IsSystem", "closed-admin-role", 1, 1),
     ("payer-types", "PayerType", "payer-type-twice", 1, 1),
-    ("feedbacks", "ClaimID", "feedback-history", 3, 2),
-    ("feedbacks", "ClaimID", "dangling-to-null", 1, 0),
+    ("feedbacks", "ClaimID", "feedback-history", 3, 3),
+    ("feedbacks", "ClaimID", "dangling-to-null", 1, 1),
 ];
 
 async fn texts(database: &str, sql: &str) -> String {
@@ -157,7 +156,11 @@ async fn texts(database: &str, sql: &str) -> String {
 /// The demo with rows planted by a script.
 async fn served(planted: &str) -> Option<SqlServer> {
     let demo = shared_folder()?.join("demo");
-    let tables = Tables::csv(imis_schemas::release("legacy/24.04").unwrap(), &demo).unwrap().in_memory().await.unwrap();
+    let mut catalog = imis_schemas::release("legacy/24.04").unwrap();
+    // Somebody widened a column, which a reject before the load needs.
+    let users = catalog.tables.iter_mut().find(|t| t.name == "tblUsers").unwrap();
+    users.columns.iter_mut().find(|c| c.name == "LoginName").unwrap().data_type = "nvarchar(50)".into();
+    let tables = Tables::csv(catalog, &demo).unwrap().in_memory().await.unwrap();
     let server = SqlServer::start(Options::new(tables, PASSWORD)).unwrap();
     server.execute_script(planted).unwrap();
     Some(server)
@@ -221,13 +224,12 @@ async fn every_situation_becomes_what_the_pack_says(target: Target) {
     assert!(policy["cause"]["table"] == "tblPolicy" || policy["cause"]["table"] == "tblFamilies", "{policy}");
     let families = of(&rejects["groups"], &[("rule", "families"), ("column", "InsureeID")]).unwrap();
     assert!(families["took_along"].as_u64().unwrap() > 1, "a policy, and what hangs on it: {families}");
-    // A row that was rejected before the load is the cause of what goes with it.
-    let user = of(&rejects["rejects"], &[("table", "tblUserRole")]).unwrap();
-    assert_eq!(
-        (&user["cause"]["table"], &user["cause"]["column"]),
-        (&"tblUsers".into(), &"LoginName".into()),
-        "{user}"
-    );
+    // A row that was rejected before the load is the cause of what goes with it. (The wide shape holds so long a name.)
+    if !wide {
+        let user = of(&rejects["rejects"], &[("table", "tblUserRole")]).unwrap();
+        let cause = (&user["cause"]["table"], &user["cause"]["column"]);
+        assert_eq!(cause, (&"tblUsers".into(), &"LoginName".into()), "{user}");
+    }
     let all = rejects["all"].as_u64().unwrap();
     assert_eq!(account["rejected"].as_u64(), Some(all));
     let page = std::fs::read_to_string(desk.path().join("report/index.html")).unwrap();

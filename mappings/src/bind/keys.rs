@@ -111,6 +111,7 @@ impl Binder<'_> {
             let Some(table) = self.target.table(table) else {
                 self.errors.push(
                     MappingError::at(&key.to.place, format!("the target has no table {table}"))
+                        .with_label("no such table")
                         .suggest(table, self.target.tables.iter().map(|t| t.name.as_str())),
                 );
                 continue;
@@ -171,10 +172,13 @@ impl Binder<'_> {
                         "the target's column takes no NULL, so a broken key is not emptied; its next step decides",
                     ));
                 }
-                Step::Null(None) if !own.nullable => self.errors.push(
-                    wrong(format!("{named} takes no NULL"))
-                        .with_help("Reject the row, or give a value: { value: ..., name: NAME }."),
-                ),
+                Step::Null(None) if !own.nullable => {
+                    settled = Some("null");
+                    self.errors.push(
+                        wrong(format!("{named} takes no NULL"))
+                            .with_help("Reject the row, or give a value: { value: ..., name: NAME }."),
+                    );
+                }
                 Step::Null(None) => {
                     settled = Some("null");
                     bound.push(BoundStep::Null(None));
@@ -342,6 +346,7 @@ impl Binder<'_> {
         let Some(table) = self.target.table(table) else {
             self.errors.push(
                 MappingError::at(&repair.of.place, format!("the target has no table {table}"))
+                    .with_label("no such table")
                     .suggest(table, self.target.tables.iter().map(|t| t.name.as_str())),
             );
             return;
@@ -510,4 +515,79 @@ fn tables_read(plan: &LogicalPlan) -> Vec<String> {
         Ok(TreeNodeRecursion::Continue)
     });
     tables
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::bind::bind;
+    use crate::language::Mapping;
+
+    /// What binding says of an overlay over the shipped pack.
+    async fn said(rules: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("overlay.yaml");
+        std::fs::write(&path, format!("mapping: test/x\nextends: openimis/legacy-to-modular\nrules:\n{rules}"))
+            .unwrap();
+        let mapping = Mapping::open(&path).unwrap();
+        let source = imis_schemas::release("legacy/24.04").unwrap();
+        let target = imis_schemas::release("modular/1.11").unwrap();
+        match bind(&mapping, &source, &target, uuid::Uuid::nil()).await {
+            Ok(_) => String::new(),
+            Err(errors) => errors.to_string(),
+        }
+    }
+
+    #[tokio::test]
+    async fn steps_that_cannot_work_are_refused_together() {
+        let rules = r#"
+  claims:
+    keys:
+      ICDID: { to: tblICDCodes.ICDID, broken: "null" }
+      ICDID1: { to: tblICDCodes.ICDID, broken: [spelling, "null"] }
+      ICDID2: { to: tblICDCodes.ICDID, broken: [reject, "null"] }
+      ICDID3: { to: tblICDCodes.ICDID, broken: [{ value: "ClaimCode", name: x }, "null"] }
+      ICDID4: { to: tblICDCodes.ICDID, broken: [{ "null": "ClaimID + 1" }, reject] }
+      RunID: { to: tblBatchRun.RunID, broken: [{ repair: head }, "null"] }
+      Adjuster: { to: tblUsers.id, broken: [{ repair: heads }, "null"] }
+      HFID: { to: tblHF.HfID, broken: { value: "1", name: y } }
+      InsureeID: { to: tblInsuree.InsureeID, broken: [{ value: "ClaimIDs", name: z }, reject] }
+    uniques:
+      - { columns: [ClaimCode, HFID], repeated: { value: "'x'", name: x } }
+      - { columns: [ClaimCode], repeated: { repair: heads } }
+      - { columns: [ClaimID], repeated: reject, first: "ClaimID" }
+"#;
+        let said = said(rules).await;
+        for complaint in [
+            "overlay.yaml:7:", // Each has its line.
+            "tblClaim.ICDID takes no NULL",
+            "tblClaim.ICDID1 is integer, and only a text has a spelling",
+            "tblClaim.ICDID2: this step is never reached: `reject` before it",
+            "tblClaim.ICDID3: values of type Utf8 do not go into",
+            "`ClaimID + 1` is Int64, not true or false",
+            "there is no repair called `head` (Did you mean `heads`?)",
+            "the repair `heads` changes tblFamilies.InsureeID, which is not what is broken here",
+            "tblClaim.HFID: this last step leaves rows whose key names nothing",
+            "has no column ClaimIDs (Did you mean `ClaimID`?)",
+            "the value could go to more than one column",
+            "`ClaimID` is Int32, not true or false",
+        ] {
+            assert!(said.contains(complaint), "`{complaint}` is missing in:\n{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn repairs_that_cannot_work_are_refused() {
+        for (query, complaint) in [
+            ("select 1 as \\\"FamilyID\\\"", "does not give InsureeID"),
+            ("select f.Family from target.tblFamilies f", "column"),
+            ("select 1 as familyid, 'x' as insureeid", "values of type Utf8 do not go into"),
+            ("select 1 as familyid, 2 as insureeid, 3 as more", "gives `more`, which nothing takes"),
+        ] {
+            let rules = format!("  heads: {{ repair: tblFamilies.InsureeID, name: x, query: \"{query}\" }}\n");
+            let said = said(&rules).await;
+            assert!(said.contains(complaint), "`{complaint}` is missing in:\n{said}");
+        }
+        let said = said("  more: { repair: tblFamlies.InsureeID, name: x, query: select 1 }\n").await;
+        assert!(said.contains("the target has no table tblFamlies (Did you mean `tblFamilies`?)"), "{said}");
+    }
 }

@@ -5,20 +5,22 @@
 
 mod fit;
 mod keys;
+mod release;
 mod way;
 
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::prelude::SessionContext;
-use imis_schemas::{Catalog, Column, Engine, Table, same_name};
+use imis_schemas::{Catalog, Column, Engine, Identification, Table, same_name};
 use uuid::Uuid;
 
 use crate::expression::{Expression, session};
 use crate::fit::Fit;
 use crate::hazard::Hazard;
-use crate::language::{Existing, Loosened, Mapping, MappingError, MappingErrors, Origin, Rule, Verdict};
+use crate::language::{Existing, Finding, Loosened, Mapping, MappingError, MappingErrors, Origin, Rule, TODO, Verdict};
 use crate::rows;
+use crate::seen::Seen;
 
 pub(crate) use keys::{BoundKey, BoundRepair, BoundRepeated, BoundStep, BoundUnique, Worked};
 
@@ -34,9 +36,59 @@ pub struct BoundMapping {
     pub(crate) loosen: Vec<Loosened>,
     pub(crate) fallback: Option<Catalog>,
     pub(crate) context: SessionContext,
+    release: Option<Identification>,
+    /// Which source columns fill which target column, and how.
+    pub(crate) flows: Vec<Flow>,
+    pub(crate) tells: Vec<BoundTell>,
+}
+
+/// A query over the target's rows after the run, of which the report tells how many it found and which.
+pub(crate) struct BoundTell {
+    pub(crate) rule: String,
+    pub(crate) sql: String,
+    /// The name of its first column.
+    pub(crate) key: String,
+    pub(crate) text: String,
+}
+
+/// What fills one target column by one rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    pub(crate) rule: String,
+    /// The source table; `None` for a query.
+    pub(crate) from: Option<String>,
+    /// The source columns that the expression uses, as the catalogue spells them.
+    pub(crate) used: Vec<String>,
+    pub(crate) to: String,
+    pub(crate) column: String,
+    pub(crate) sql: String,
+    pub(crate) how: Taken,
+    /// The Arrow type in which the values travel.
+    pub(crate) travels: String,
+}
+
+/// How a target column is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// By the source column of its name, or nothing but another column.
+    Named,
+    Expression,
+    WhenMissing,
+    Query,
 }
 
 impl BoundMapping {
+    /// The target columns that get what `when-missing` says, as `TABLE.COLUMN`, with the expression.
+    pub fn when_missing(&self) -> Vec<(String, String)> {
+        let older = self.flows.iter().filter(|flow| flow.how == Taken::WhenMissing);
+        older.map(|flow| (format!("{}.{}", flow.to, flow.column), flow.sql.clone())).collect()
+    }
+
+    /// The legacy release that the source is closest to.
+    pub fn release(&self) -> Option<&Identification> {
+        self.release.as_ref()
+    }
+
     /// What may be lost, as far as the catalogues tell.
     pub fn hazards(&self) -> &[Hazard] {
         &self.hazards
@@ -112,7 +164,23 @@ pub async fn bind(
     target: &Catalog,
     namespace: Uuid,
 ) -> Result<BoundMapping, MappingErrors> {
+    bind_seen(mapping, source, target, namespace, &Seen::default()).await
+}
+
+/// The same, with what a live source tells beside its catalogue.
+///
+/// # Errors
+/// As [`bind`]; and what the login may not read, and what the source's release has and the source does not show.
+pub async fn bind_seen(
+    mapping: &Mapping,
+    source: &Catalog,
+    target: &Catalog,
+    namespace: Uuid,
+    seen: &Seen,
+) -> Result<BoundMapping, MappingErrors> {
     let mut binder = Binder {
+        seen,
+        release: release::Release::of(&mapping.from, source),
         mapping,
         source,
         target,
@@ -122,6 +190,8 @@ pub async fn bind(
         rules: Vec::new(),
         asked: Vec::new(),
         repairs: Vec::new(),
+        flows: Vec::new(),
+        tells: Vec::new(),
     };
     let fallback = mapping.fallback_source();
     rows::register(
@@ -132,7 +202,14 @@ pub async fn bind(
     for name in ["before", "target"] {
         rows::register(&binder.context, name, Arc::new(rows::NoRows(target.clone())));
     }
-    binder.families();
+    let found = binder.release.as_ref().map(|release| release.found.clone());
+    if binder.families() {
+        binder.sight();
+    }
+    if !binder.errors.is_empty() {
+        // The wrong database or login: all else would be a list of what is missing.
+        return Err(MappingErrors(binder.errors));
+    }
     for rule in &mapping.rules {
         binder.rule(rule).await;
     }
@@ -141,7 +218,9 @@ pub async fn bind(
         binder.repair(at, repair).await;
     }
     binder.imply_uniques();
+    binder.no_row_comes_twice();
     binder.every_table_is_decided();
+    binder.reasons_are_given();
     if binder.errors.is_empty() {
         Ok(BoundMapping {
             rules: binder.rules,
@@ -152,6 +231,9 @@ pub async fn bind(
             unused: mapping.unused.iter().map(|name| name.value.clone()).collect(),
             fallback: mapping.fallback_source(),
             context: binder.context,
+            release: found,
+            flows: binder.flows,
+            tells: binder.tells,
         })
     } else {
         Err(MappingErrors(binder.errors))
@@ -162,6 +244,8 @@ struct Binder<'a> {
     mapping: &'a Mapping,
     source: &'a Catalog,
     target: &'a Catalog,
+    seen: &'a Seen,
+    release: Option<release::Release>,
     context: SessionContext,
     errors: Vec<MappingError>,
     hazards: Vec<Hazard>,
@@ -169,24 +253,33 @@ struct Binder<'a> {
     /// The repairs that keys and uniques ask for, by their place in the mapping.
     asked: Vec<usize>,
     repairs: Vec<BoundRepair>,
+    flows: Vec<Flow>,
+    tells: Vec<BoundTell>,
 }
 
 impl Binder<'_> {
     /// Refuses ends that are plainly not what the mapping is for: swapped ones, and hybrids.
-    fn families(&mut self) {
+    fn families(&mut self) -> bool {
         let django = |catalog: &Catalog| catalog.table("django_migrations").is_some();
         if self.mapping.from == "legacy" && django(self.source) {
             let hybrid = self.source.engine == Engine::Mssql;
             let (what, help) = if hybrid {
+                let last: Vec<String> = self.seen.django.iter().map(|(app, name)| format!("{app} {name}")).collect();
+                let told = if last.is_empty() { String::new() } else { format!(" (last: {})", last.join(", ")) };
                 (
-                    "the source is a hybrid: a SQL Server database on which Django migrations already ran",
+                    format!(
+                        "the source is a hybrid: a SQL Server database on which Django migrations already ran{told}"
+                    ),
                     "There is no pack for hybrids yet; this one would leave the modular tables behind.",
                 )
             } else {
-                ("the source is a modular openIMIS database already", "Are --from and --to the right way round?")
+                let what = "the source is a modular openIMIS database already".to_owned();
+                (what, "Are --from and --to the right way round?")
             };
             self.errors.push(MappingError::general(what).with_help(help));
+            return false;
         }
+        true
     }
 
     /// The rules that do a migration's work must be there.
@@ -208,6 +301,7 @@ impl Binder<'_> {
             if !rule.optional_target {
                 self.errors.push(
                     MappingError::at(&rule.to.place, format!("the target has no table {}", rule.to.value))
+                        .with_label("no such table")
                         .suggest(&rule.to.value, self.target.tables.iter().map(|t| t.name.as_str())),
                 );
             }
@@ -217,15 +311,23 @@ impl Binder<'_> {
         let source = rule.source_tables().iter().find_map(|name| self.source.table(&name.value));
         if source.is_none()
             && let Some(first) = rule.source_tables().first()
-            && rule.may_be_missing.is_none()
         {
-            self.errors.push(
-                MappingError::at(&first.place, format!("the source has no table {}", first.value))
-                    .suggest(&first.value, self.source.tables.iter().map(|t| t.name.as_str())),
-            );
-            return;
+            let before = self.errors.len();
+            if !self.table_may_be_absent(rule) {
+                if self.errors.len() == before {
+                    self.errors.push(
+                        MappingError::at(&first.place, format!("the source has no table {}", first.value))
+                            .with_label("no such table")
+                            .suggest(&first.value, self.source.tables.iter().map(|t| t.name.as_str())),
+                    );
+                }
+                return;
+            }
         }
         let source = source.map(|t| Arc::new(t.clone()));
+        if let Some(source) = &source {
+            self.columns_are_there(rule, source);
+        }
         let keys = self.keys(rule, &target);
         self.existing(rule, &target);
         let uniques = self.uniques(rule, &target);
@@ -240,6 +342,9 @@ impl Binder<'_> {
                 }
             }
         };
+        if let Some(tell) = &rule.tell {
+            self.tell(rule, tell).await;
+        }
         // Where the target lacks all its columns, a rule that only sets columns has nothing to do.
         let sets_nothing = |way: &Way| match (&rule.existing, way) {
             (Existing::Update { by }, Way::Rows(way)) => way.columns.len() <= by.len(),
@@ -297,10 +402,59 @@ impl Binder<'_> {
     }
 
     fn unknown_column(&mut self, place: &crate::language::Place, name: &str, table: &Table, side: &str) {
+        let place = &place.within(name);
+        // The author's spelling, where the planner folded it.
+        let name = place.text().filter(|text| same_name(text, name)).unwrap_or(name);
         self.errors.push(
             MappingError::at(place, format!("the {side}'s {} has no column {name}", table.table_name()))
+                .with_label("no such column")
                 .suggest(name, table.columns.iter().map(|c| c.name.as_str())),
         );
+    }
+
+    /// Two rules that carry all rows of one table to one table would write each of them twice.
+    fn no_row_comes_twice(&mut self) {
+        let carries = |rule: &&Rule| matches!(rule.from, Origin::Table(_)) && rule.filter.is_none();
+        let rules: Vec<&Rule> = self.mapping.rules.iter().filter(carries).collect();
+        for (at, rule) in rules.iter().enumerate() {
+            let same = |other: &&&Rule| {
+                let shares = other
+                    .source_tables()
+                    .iter()
+                    .any(|t| rule.source_tables().iter().any(|own| same_name(&own.value, &t.value)));
+                shares && same_name(&other.to.value, &rule.to.value)
+            };
+            if let Some(other) = rules.iter().take(at).find(same) {
+                let from = rule.source_tables().first().map_or("", |t| t.value.as_str());
+                let message = format!(
+                    "rules {} and {} both bring every row of {from} to {}",
+                    other.name.value, rule.name.value, rule.to.value
+                );
+                self.errors.push(
+                    MappingError::at(&rule.name.place, message)
+                        .with_label("brings them a second time")
+                        .with_help("Give one of them a condition under `where`, or take it out; in an overlay, use the pack's name for the rule."),
+                );
+            }
+        }
+    }
+
+    /// A draft is no decision: a reason that nobody wrote is refused.
+    fn reasons_are_given(&mut self) {
+        let mapping = self.mapping;
+        let of_rules = mapping.rules.iter().flat_map(|rule| [&rule.leave, &rule.leave_if_absent, &rule.absent]);
+        for (name, why) in of_rules.chain([&mapping.leave_tables, &mapping.absent_tables]).flatten() {
+            let why = why.trim_start();
+            if why.is_empty() || why.get(..TODO.len()).is_some_and(|start| start.eq_ignore_ascii_case(TODO)) {
+                let error =
+                    MappingError::at(&name.place, format!("nobody has said yet why {} stays behind", name.value));
+                self.errors.push(
+                    error
+                        .with_label("a reason is missing")
+                        .with_help("Write the reason in place of the TODO, or give the values a place in the target."),
+                );
+            }
+        }
     }
 
     /// Every source table is the source of a rule, read by a query, or left with a reason.
@@ -320,12 +474,13 @@ impl Binder<'_> {
             let left = self.mapping.leave_tables.iter().any(|(name, _)| same_name(&name.value, &table.name));
             if !of_a_rule && !left {
                 self.errors.push(
-                    MappingError::general(format!("the source table {} goes nowhere", table.table_name())).with_help(
-                        format!(
-                            "Write a rule for it, or say why it stays behind: `leave-tables: {{ {}: \"reason\" }}`.",
+                    MappingError::general(format!("the source table {} goes nowhere", table.table_name()))
+                        .with_help(format!(
+                            "Write a rule for it, or say why it stays behind: `leave-tables: {{ {}: \"reason\" }}`. \
+                             `imis mapping scaffold` drafts it.",
                             table.name
-                        ),
-                    ),
+                        ))
+                        .found(Finding::Table { table: table.name.clone() }),
                 );
             }
         }
@@ -342,15 +497,4 @@ fn plain_column<'a>(sql: &str, source: &'a Table) -> Option<&'a Column> {
     let name = sql.trim();
     let name = name.strip_prefix('"').and_then(|n| n.strip_suffix('"')).unwrap_or(name);
     source.column(name)
-}
-
-/// A default that is a plain literal: `((0))` is 0, `('N')` is N.
-fn plain_default(column: &Column) -> Option<String> {
-    let mut text = column.default.as_deref()?.trim();
-    while let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
-        text = inner.trim();
-    }
-    let text = text.strip_prefix('N').filter(|t| t.starts_with('\'')).unwrap_or(text);
-    let text = text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')).unwrap_or(text);
-    (!text.contains('(')).then(|| text.to_owned())
 }

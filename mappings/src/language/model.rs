@@ -24,6 +24,33 @@ pub struct Place {
     pub length: usize,
 }
 
+impl Place {
+    /// What stands there.
+    pub fn text(&self) -> Option<&str> {
+        self.file.text.get(self.offset..self.offset + self.length)
+    }
+
+    /// The place of a word within this one, case aside; this one where the word is not found.
+    pub fn within(&self, word: &str) -> Place {
+        let text = self.file.text.get(self.offset..).unwrap_or_default();
+        // A text of several lines goes on behind its first.
+        let reach =
+            text.char_indices().map(|(at, _)| at).take_while(|at| *at < self.length.max(1) + 2000).last().unwrap_or(0);
+        let reach = text.get(..reach).unwrap_or(text).to_ascii_lowercase();
+        let word = word.to_ascii_lowercase();
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let whole = |at: &usize| {
+            let before = reach.get(..*at).and_then(|t| t.chars().next_back()).is_some_and(is_part);
+            let after = reach.get(at + word.len()..).and_then(|t| t.chars().next()).is_some_and(is_part);
+            !before && !after
+        };
+        match reach.match_indices(&word).map(|(at, _)| at).find(whole) {
+            Some(at) if !word.is_empty() => Place { offset: self.offset + at, length: word.len(), ..self.clone() },
+            _ => self.clone(),
+        }
+    }
+}
+
 /// Something with the place where it stands.
 #[derive(Clone, Debug)]
 pub struct Located<T> {
@@ -60,6 +87,8 @@ pub struct Mapping {
     pub leave_tables: Vec<(Located<String>, String)>,
     /// What the target's own migrations would have done to rows, by module.
     pub migrations: Vec<ModuleMigrations>,
+    /// Tables of the source's release that this country has no longer, with the reason.
+    pub absent_tables: Vec<(Located<String>, String)>,
     /// The rules, in the order of the files.
     pub rules: Vec<Rule>,
     /// The repairs, in the order of the files.
@@ -104,6 +133,8 @@ pub struct Rule {
     pub leave: Vec<(Located<String>, String)>,
     /// Source columns that are carried by name if the target has the column, and left with this reason otherwise.
     pub leave_if_absent: Vec<(Located<String>, String)>,
+    /// Columns of the source's release that this country has no longer, with the reason.
+    pub absent: Vec<(Located<String>, String)>,
     /// Which rows come along.
     pub filter: Option<Filter>,
     /// What becomes of rows that the target already has.
@@ -116,6 +147,17 @@ pub struct Rule {
     pub after_keys: bool,
     /// What the reader of the report must know when the rule brought a row.
     pub note: Option<String>,
+    /// What the reader of the report must know about rows that are there after the run.
+    pub tell: Option<Tell>,
+}
+
+/// Something to be told about rows: how many a query finds, and their keys.
+#[derive(Clone, Debug)]
+pub struct Tell {
+    /// The query; its first column is the key.
+    pub query: Located<String>,
+    /// What to say; `{count}` stands for how many.
+    pub text: String,
 }
 
 /// Where the rows of a rule come from.

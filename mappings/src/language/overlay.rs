@@ -12,7 +12,7 @@ use super::text::FileText;
 
 const PG: Engine = Engine::Postgres;
 
-/// Keeps or drops rules of the extended pack by their names.
+/// Keeps or drops rules and repairs of the extended pack by their names.
 pub(super) fn choose_rules(
     mapping: &mut Mapping,
     file: &Arc<SourceFile>,

@@ -106,6 +106,8 @@ pub(super) struct FileText {
     #[serde(default)]
     pub(super) migrations: Ordered<super::migrations::ModuleText>,
     #[serde(default)]
+    pub(super) absent_tables: Ordered<String>,
+    #[serde(default)]
     pub(super) rules: Ordered<RuleText>,
 }
 
@@ -137,6 +139,8 @@ pub(super) struct RuleText {
     pub(super) leave: Ordered<String>,
     #[serde(default)]
     pub(super) leave_if_absent: Ordered<String>,
+    #[serde(default)]
+    pub(super) absent: Ordered<String>,
     pub(super) r#where: Option<FilterText>,
     pub(super) existing: Option<Spanned<ShortOr<ExistingText>>>,
     #[serde(default)]
@@ -146,6 +150,7 @@ pub(super) struct RuleText {
     #[serde(default)]
     pub(super) uniques: Vec<Spanned<UniqueText>>,
     pub(super) note: Option<String>,
+    pub(super) tell: Option<TellText>,
     pub(super) why: Option<String>,
 }
 
@@ -183,8 +188,8 @@ impl<'de> Deserialize<'de> for OriginText {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct ColumnText {
-    pub(super) value: Option<Plain>,
-    pub(super) when_missing: Option<Plain>,
+    pub(super) value: Option<Spanned<Plain>>,
+    pub(super) when_missing: Option<Spanned<Plain>>,
     pub(super) when_null: Option<WhenNullText>,
     pub(super) why: Option<String>,
     pub(super) loses: Option<ShortOr<Vec<String>>>,
@@ -217,6 +222,13 @@ pub(super) struct FilterText {
     pub(super) keep: Spanned<String>,
     pub(super) name: String,
     pub(super) why: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TellText {
+    pub(super) query: Spanned<String>,
+    pub(super) text: String,
 }
 
 #[derive(Deserialize)]

@@ -16,6 +16,7 @@ mod snapshot;
 mod state;
 mod take_away;
 mod target;
+mod tell;
 mod undo;
 mod update;
 
@@ -127,8 +128,13 @@ impl Run<'_> {
         let effects = self.target.effects().await?;
         let repaired = keys::add_effects(&effects, self.mapping, &mut counts, &mut computed);
 
+        // A snapshot's parts are there until it is finished.
+        register(&self.mapping.context, "target", self.target.rows_now().await?);
+        let told = tell::notes(&self.mapping.context, &self.mapping.tells).await?;
+
         self.progress.phase("finish");
         let mut notes = self.target.finish(self.mapping).await?;
+        notes.extend(told);
         notes.extend(self.source.cut_digits().into_iter().map(|(table, column, count)| {
             format!("digits-below-microsecond: {count} value(s) of {table}.{column} lost the seventh digit of a second")
         }));

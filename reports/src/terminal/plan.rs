@@ -14,13 +14,11 @@ use crate::words;
 /// What a run would do, for people.
 pub fn plan(plan: &Plan, style: &Style) -> String {
     let rows: u64 = plan.rules.iter().map(|rule| rule.rows).sum();
-    let mut text = facts(&[
-        ("mapping", plan.mapping.clone()),
-        ("from", plan.from.clone()),
-        ("to", plan.to.clone()),
-        ("made", plan.made.clone()),
-        ("reads", counted(rows, "row")),
-    ]);
+    let release = plan.release.as_ref().map(|release| ("release", format!("openIMIS {release}")));
+    let mut told = vec![("mapping", plan.mapping.clone()), ("from", plan.from.clone())];
+    told.extend(release);
+    told.extend([("to", plan.to.clone()), ("made", plan.made.clone()), ("reads", counted(rows, "row"))]);
+    let mut text = facts(&told);
     text += &rules(plan, style);
     text += &hazards(&plan.hazards, style);
     text += &style.heading("Consistency of the source");
