@@ -17,3 +17,4 @@ mod routes;
 mod scaffold;
 mod situations;
 mod types;
+mod values;
