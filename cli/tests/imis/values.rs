@@ -15,12 +15,15 @@ const PLANTED: &str = "
     UPDATE tblInsureePolicy SET InsureeId = NULL WHERE InsureePolicyId = 1;
     UPDATE tblInsureePolicy SET AuditUserId = NULL, ValidityFrom = NULL WHERE InsureePolicyId = 2;
     UPDATE tblInsuree SET InsureeUUID = 'ABCDEFAB-CDEF-ABCD-EFAB-CDEFABCDEFAB' WHERE InsureeID = 6;
+    UPDATE tblInsuree SET LastName = N'A' + NCHAR(0) + N'B' WHERE InsureeID = 7;
+    UPDATE tblInsuree SET LastName = N'Zo\u{eb} \u{1F600}\u{2028}\u{FEFF}e\u{301}\t\\N''\"' WHERE InsureeID = 8;
     UPDATE tblLocations SET ParentLocationId = 99999 WHERE LocationId = 35;
     UPDATE tblControls SET Usage = NULL WHERE FieldName = 'Age';
     UPDATE tblUsers SET LoginName = 'Chief' WHERE UserID = 1;
     INSERT INTO tblFromPhone (DocType, DocName, DocStatus, LandedDate, OfficerCode, CHFID) VALUES
         ('C', 'short', 'A', '2020-01-01', 'E00001', '070707070'),
         ('C', 'long', 'A', '2020-01-01', 'E00001', '07070707070707070707070707070707070707070707070707'),
+        ('C', 'a blank too many', 'A', '2020-01-01', 'E00001', '070707070707 '),
         ('X', 'no such kind', 'A', '2020-01-01', 'E00001', '070707070');
     UPDATE tblPolicyRenewals SET PhoneNumber = '+977 1234567890 extension 12345678' WHERE RenewalID = (SELECT MIN(RenewalID) FROM tblPolicyRenewals);";
 
@@ -38,7 +41,13 @@ const AFTERWARDS: &[(&str, i64)] = &[
     // The account of upstream's administrator leads to nobody: with it nobody takes the country's user 1 over.
     (r#"SELECT count(*) FROM "core_User" WHERE username = 'Admin' AND i_user_id IS NULL AND officer_id IS NULL"#, 1),
     (r#"SELECT count(*) FROM "tblUsers" WHERE "LoginName" = 'Admin'"#, 0),
-    (r#"SELECT count(*) FROM "tblFromPhone""#, 1),
+    (r#"SELECT count(*) FROM "tblInsuree" WHERE "InsureeID" = 7 AND "LastName" = 'AB'"#, 1),
+    (
+        r#"SELECT count(*) FROM "tblInsuree" WHERE "InsureeID" = 8 AND "LastName" = U&'Zo\00eb \+01F600\2028\FEFFe\0301' || chr(9) || U&'\005CN''"'"#,
+        1,
+    ),
+    (r#"SELECT count(*) FROM "tblFromPhone" WHERE "CHFID" = '070707070707'"#, 1),
+    (r#"SELECT count(*) FROM "tblFromPhone""#, 2),
 ];
 
 #[tokio::test]
@@ -89,4 +98,5 @@ async fn values_become_what_the_pack_says() {
         account["losses"].as_array().unwrap().iter().find(is).map_or(0, |loss| loss["values"].as_u64().unwrap())
     };
     assert_eq!(lost("ParentLocationId", "dangling-to-null"), 1);
+    assert_eq!((lost("LastName", "strip-nul"), lost("CHFID", "trailing-blanks")), (1, 1));
 }
