@@ -71,6 +71,18 @@ pub struct ReadRequest {
     pub batch_bytes: usize,
     /// Bytes a cell at most; a larger one makes a [`RefusedRow`].
     pub max_cell: usize,
+    /// Who turns texts of a code page into Unicode.
+    pub texts: Texts,
+}
+
+/// Who turns texts of a code page into Unicode. A server that keeps Unicode has no choice to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Texts {
+    /// We do, by the collation of their column: the server has the least to do.
+    #[default]
+    DecodedHere,
+    /// The server does, by its own conversion. Verification reads so, in order to go another way than the load.
+    ByTheServer,
 }
 
 impl ReadRequest {
@@ -84,6 +96,7 @@ impl ReadRequest {
             batch_rows: BATCH_ROWS,
             batch_bytes: BATCH_BYTES,
             max_cell: MAX_CELL,
+            texts: Texts::default(),
         }
     }
 
@@ -143,6 +156,9 @@ pub enum Consistency {
     Fuzzy,
 }
 
+/// Rows of texts.
+pub type Answer = Vec<Vec<Option<String>>>;
+
 /// A database that can be described, counted and read. It is never written to.
 #[async_trait]
 pub trait Source: Send + Sync {
@@ -160,6 +176,21 @@ pub trait Source: Send + Sync {
 
     /// What the reader may rely on.
     async fn consistency(&self) -> Result<Consistency, Error>;
+
+    /// The server's own answer to a SELECT, every item of which is a text (or NULL): it computes, we only read. `None`
+    /// where no server stands behind the rows (a snapshot).
+    ///
+    /// # Errors
+    /// When the server fails or does not understand the statement.
+    async fn answer(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
+        let _ = (doing, sql);
+        Ok(None)
+    }
+
+    /// Whether a range of a table is read without reading the rest of it.
+    fn splits(&self) -> bool {
+        true
+    }
 
     /// Digits of a second below the microsecond that were cut off so far: table, column, how many values.
     fn cut_digits(&self) -> Vec<(String, String, u64)> {

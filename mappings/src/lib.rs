@@ -6,6 +6,7 @@ pub mod hazard;
 pub mod language;
 pub mod plan;
 pub mod run;
+pub mod verify;
 
 mod expression;
 mod fit;

@@ -30,7 +30,7 @@ pub use self::facts::ServerFacts;
 pub use self::tls::TlsFacts;
 use crate::error::Error;
 use crate::location::MssqlAddress;
-use crate::source::{ChunkStream, Consistency, ReadRequest, Source};
+use crate::source::{Answer, ChunkStream, Consistency, ReadRequest, Source};
 
 /// The collation of the database.
 const DATABASE_COLLATION: &str = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS nvarchar(128)) AS name";
@@ -151,6 +151,11 @@ impl Source for MssqlSource {
         let frozen =
             rows.is_ok_and(|rows| rows.first().is_some_and(|row| query::flag(row, 0) || query::int(row, 1).is_some()));
         Ok(if frozen { Consistency::Frozen } else { Consistency::Fuzzy })
+    }
+
+    async fn answer(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
+        let rows = query::rows(&self.shared.server, doing, sql).await?;
+        Ok(Some(rows.iter().map(|row| (0..row.len()).map(|at| query::text(row, at)).collect()).collect()))
     }
 
     fn cut_digits(&self) -> Vec<(String, String, u64)> {

@@ -32,6 +32,7 @@ pub use scan::scan;
 pub use snapshot::SnapshotTarget;
 pub use state::{Phase, RunState, rejects_of as rejects, runs};
 pub use target::Target;
+pub(crate) use target::tables_of;
 pub use undo::undo;
 
 /// A new run's name: the moment in UTC, to the second, and a few random letters.
