@@ -22,4 +22,6 @@ pub use location::{Location, LocationError, MssqlAddress, PostgresAddress};
 pub use open::open;
 pub use secret::Secret;
 pub use sink::Sink;
-pub use source::{Answer, Chunk, ChunkStream, Consistency, KeyRange, ReadRequest, RefusedRow, Source, Texts, plan_ranges};
+pub use source::{
+    Answer, Chunk, ChunkStream, Consistency, KeyRange, ReadRequest, RefusedRow, Source, Texts, plan_ranges,
+};

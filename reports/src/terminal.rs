@@ -4,11 +4,13 @@ mod account;
 mod catalog;
 mod plan;
 mod table;
+mod verification;
 
 pub use account::account;
 pub use catalog::catalog;
 pub use plan::{hazards, plan, scan};
 pub use table::{Cell, table};
+pub use verification::verification;
 
 use crate::escape;
 use crate::mask::Values;
@@ -112,6 +114,14 @@ mod tests {
         odd.from = "x\u{9b}31m".into();
         let text = account(&odd, &NARROW);
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{7}', '\u{9b}']), "{text}");
+    }
+
+    #[test]
+    fn a_verification_fits_a_narrow_terminal() {
+        let text = verification(&sample::verification(), &NARROW);
+        assert!(widest(&text) <= 80, "{text}");
+        assert!(!text.contains("100.01\n") && !text.contains("hash-of-a-password"), "{text}");
+        insta::assert_snapshot!(text);
     }
 
     #[test]

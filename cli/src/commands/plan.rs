@@ -58,11 +58,15 @@ impl Session {
             return Err(imis_mappings::run::not_migrated().into());
         }
         // Made UUIDs belong to a country. Without its UUID the source's name stands for it, so that runs agree.
-        let namespace = country
-            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("imis:{}", from.to_lowercase()).as_bytes()));
+        let namespace = country.unwrap_or_else(|| namespace(&from));
         let bound = bind(&mapping, &source_catalog, &target_catalog, namespace).await?;
         Ok(Opened { mapping, bound, source, source_catalog, target, target_location, target_catalog, from, namespace })
     }
+}
+
+/// The namespace of made UUIDs that follows from a source's name.
+pub(crate) fn namespace(from: &str) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("imis:{}", from.to_lowercase()).as_bytes())
 }
 
 /// The shape of a modular snapshot.

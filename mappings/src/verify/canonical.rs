@@ -435,10 +435,7 @@ mod tests {
             (text(r#"{"a": 1}"#, Kind::Json), text(r#"{"a": "1"}"#, Kind::Json)),
             (text(r#"{"a": null}"#, Kind::Json), text("{}", Kind::Json)),
             (text("[1, 2]", Kind::Json), text("[2, 1]", Kind::Json)),
-            (
-                text("12345678901234567890123", Kind::Json),
-                text("12345678901234567890124", Kind::Json),
-            ),
+            (text("12345678901234567890123", Kind::Json), text("12345678901234567890124", Kind::Json)),
             (
                 text("6f9619ff-8b86-d011-b42d-00c04fc964ff", Kind::Uuid),
                 text("6f9619ff-8b86-d011-b42d-00c04fc964fe", Kind::Uuid),

@@ -318,11 +318,7 @@ impl Comparison {
             ends = vec![(first, last)];
         }
         ends.into_iter()
-            .map(|(first, last)| KeyRange {
-                column: Some(String::new()),
-                from: Some(first),
-                to: last.checked_add(1),
-            })
+            .map(|(first, last)| KeyRange { column: Some(String::new()), from: Some(first), to: last.checked_add(1) })
             .collect()
     }
 
@@ -366,8 +362,7 @@ impl Comparison {
         for id in slice {
             let (of_from, of_to) = (from.of(*id), to.of(*id));
             let counts = |seen: &[Seen]| seen.iter().map(|s| (s.hash, s.times)).collect::<Vec<_>>();
-            let (equal, pairs) =
-                pairs(self.form.identity == Identity::Content, &counts(of_from), &counts(of_to));
+            let (equal, pairs) = pairs(self.form.identity == Identity::Content, &counts(of_from), &counts(of_to));
             found.equal += equal;
             if pairs.is_empty() {
                 found.settled += 1;
@@ -461,11 +456,7 @@ impl Comparison {
 }
 
 /// Compares all ranges of a table, several at once.
-pub(crate) async fn compare(
-    comparison: Arc<Comparison>,
-    ranges: Vec<KeyRange>,
-    jobs: usize,
-) -> Result<Found, Error> {
+pub(crate) async fn compare(comparison: Arc<Comparison>, ranges: Vec<KeyRange>, jobs: usize) -> Result<Found, Error> {
     let limit = comparison.limit;
     let is_content = comparison.form.identity == Identity::Content;
     let mut found = stream::iter(ranges.into_iter().map(|range| Ok::<_, Error>((Arc::clone(&comparison), range))))
@@ -580,10 +571,7 @@ fn pairs(is_content: bool, from: &[(u128, u64)], to: &[(u128, u64)]) -> (u64, Ve
     let in_other = |side: &[(u128, u64)], hash: u128| side.iter().find(|(h, _)| *h == hash).map_or(0, |(_, n)| *n);
     let equal: u64 = from.iter().map(|(hash, n)| (*n).min(in_other(to, *hash))).sum();
     let left = |side: &[(u128, u64)], other: &[(u128, u64)]| -> Vec<(u128, u64)> {
-        side.iter()
-            .map(|(hash, n)| (*hash, n.saturating_sub(in_other(other, *hash))))
-            .filter(|(_, n)| *n > 0)
-            .collect()
+        side.iter().map(|(hash, n)| (*hash, n.saturating_sub(in_other(other, *hash)))).filter(|(_, n)| *n > 0).collect()
     };
     let (mut of_from, mut of_to) = (left(from, to), left(to, from));
     let mut found = Vec::new();

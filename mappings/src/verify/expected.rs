@@ -60,7 +60,9 @@ pub(crate) fn form(mapping: &BoundMapping, table: &Table) -> (Form, Vec<LeftOut>
         let given = |way: &&RowWay| way.columns.iter().any(|(_, fit)| fit.column().name == column.name);
         let why = match (ways.iter().all(given) && !ways.is_empty(), column.computed.is_some()) {
             (_, true) => Some("the server computes it"),
-            (false, _) if column.identity || column.default.is_some() => Some("the mapping leaves it to the server's default"),
+            (false, _) if column.identity || column.default.is_some() => {
+                Some("the mapping leaves it to the server's default")
+            }
             _ => None,
         };
         match why {
@@ -245,9 +247,7 @@ pub(crate) async fn queries(
     let source = SourceRows { source: Arc::clone(from.0), catalog: Arc::clone(from.1) };
     register(context, "source", Arc::new(OrEmpty::new(Arc::new(source), mapping.fallback.clone())));
     let before: Arc<dyn Rows> = match (&recorded.address, &recorded.run) {
-        (Some(address), Some(run)) => {
-            PostgresTarget::new(address, Arc::clone(to.1), run.clone()).rows_before().await?
-        }
+        (Some(address), Some(run)) => PostgresTarget::new(address, Arc::clone(to.1), run.clone()).rows_before().await?,
         _ => Arc::new(NoRows(Catalog::clone(to.1))),
     };
     register(context, "before", before);

@@ -76,7 +76,8 @@ impl Form {
         let cells = self.cells(batch)?;
         let whole = match self.identity {
             Identity::Whole(at) => {
-                let keys = batch.columns().get(at).and_then(|array| arrow::compute::cast(array, &ArrowType::Int64).ok());
+                let keys =
+                    batch.columns().get(at).and_then(|array| arrow::compute::cast(array, &ArrowType::Int64).ok());
                 Some(keys.ok_or_else(|| Error::new(ErrorKind::Schema, format!("{} has no whole key", self.table)))?)
             }
             _ => None,

@@ -65,13 +65,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            jobs: 2,
-            tables: Vec::new(),
-            sample: false,
-            limit: 1_000,
-            max_cell: imis_databases::source::MAX_CELL,
-        }
+        Options { jobs: 2, tables: Vec::new(), sample: false, limit: 1_000, max_cell: imis_databases::source::MAX_CELL }
     }
 }
 
@@ -164,7 +158,8 @@ pub async fn same_shape(
 ) -> Result<Verification, Error> {
     let verifier = Verifier { from, to, options, progress };
     let mut outcome = verifier.begin(Mode::SameShape).await?;
-    let (pairs, shape) = shape::pairs(&verifier.from.catalog, &verifier.to.catalog, |table| verifier.is_asked_for(table));
+    let (pairs, shape) =
+        shape::pairs(&verifier.from.catalog, &verifier.to.catalog, |table| verifier.is_asked_for(table));
     outcome.shape = shape;
     let tables: Vec<Arc<Table>> = pairs.iter().map(|pair| Arc::clone(&pair.to)).collect();
     verifier.every_name_is_known(&tables)?;
@@ -385,7 +380,8 @@ impl Verifier {
         if self.options.sample && whole > 3 {
             let last = whole - 1;
             let kept = [0, last / 2, last];
-            ranges = ranges.into_iter().enumerate().filter(|(at, _)| kept.contains(at)).map(|(_, range)| range).collect();
+            ranges =
+                ranges.into_iter().enumerate().filter(|(at, _)| kept.contains(at)).map(|(_, range)| range).collect();
         } else if self.options.sample && whole == 1 && large {
             ranges.clear();
         }
@@ -427,8 +423,7 @@ impl Verifier {
     /// The ranges in which a table is compared: those of the side that has more rows.
     async fn ranges(&self, task: &Task) -> Result<Vec<KeyRange>, Error> {
         let comparison = &task.comparison;
-        let (Some(_), Some(_), Some(from_table)) =
-            (comparison.from.split(), comparison.to.split(), &task.from_table)
+        let (Some(_), Some(_), Some(from_table)) = (comparison.from.split(), comparison.to.split(), &task.from_table)
         else {
             return Ok(vec![KeyRange::whole()]);
         };
@@ -453,9 +448,11 @@ impl Verifier {
             ));
         }
         for end in [&self.from, &self.to] {
-            outcome.notes.extend(end.source.cut_digits().into_iter().map(|(table, column, _)| {
-                format!("{table}.{column}: the seventh digit of a second was not compared")
-            }));
+            outcome.notes.extend(
+                end.source.cut_digits().into_iter().map(|(table, column, _)| {
+                    format!("{table}.{column}: the seventh digit of a second was not compared")
+                }),
+            );
         }
         for (verdict, found) in found {
             outcome.differences.extend(found.differences);

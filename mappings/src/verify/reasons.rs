@@ -89,7 +89,8 @@ impl Reasons {
             let folded = |text: &Option<String>| text.as_ref().map(|t| t.trim_end().to_lowercase());
             if let Some(repair) = repair {
                 names.insert(repair.name.clone());
-            } else if self.spelling.iter().any(of_column) && cell.to.is_some() && folded(&cell.from) == folded(&cell.to) {
+            } else if self.spelling.iter().any(of_column) && cell.to.is_some() && folded(&cell.from) == folded(&cell.to)
+            {
                 names.insert("spelling-of-key".to_owned());
             } else if preserved.iter().any(of_column) && row.as_before.contains(&cell.column) {
                 names.insert("existing-value-preserved".to_owned());

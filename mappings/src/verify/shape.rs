@@ -27,16 +27,11 @@ fn plain_schema(table: &Table, engine: Engine) -> &str {
 }
 
 /// The tables that belong together, and what only one side has.
-pub(crate) fn pairs(
-    from: &Catalog,
-    to: &Catalog,
-    is_asked_for: impl Fn(&Table) -> bool,
-) -> (Vec<Pair>, Vec<String>) {
+pub(crate) fn pairs(from: &Catalog, to: &Catalog, is_asked_for: impl Fn(&Table) -> bool) -> (Vec<Pair>, Vec<String>) {
     let mut complaints = Vec::new();
     let mut pairs = Vec::new();
     let meets = |one: &Table, other: &Table| {
-        same_name(&one.name, &other.name)
-            && same_name(plain_schema(one, from.engine), plain_schema(other, to.engine))
+        same_name(&one.name, &other.name) && same_name(plain_schema(one, from.engine), plain_schema(other, to.engine))
     };
     for table in to.tables.iter().filter(|table| is_asked_for(table)) {
         match from.tables.iter().find(|one| meets(one, table)) {

@@ -150,12 +150,7 @@ pub(crate) async fn totals(
 /// Groups by their folded names, with their figures.
 type Groups = BTreeMap<Vec<Option<String>>, Vec<Option<Plain>>>;
 
-async fn ask(
-    speakers: &(Speaker, Speaker),
-    total: &Total,
-    one: &str,
-    other: &str,
-) -> Result<(Groups, Groups), Error> {
+async fn ask(speakers: &(Speaker, Speaker), total: &Total, one: &str, other: &str) -> Result<(Groups, Groups), Error> {
     let doing = format!("computing the total \"{}\"", total.title);
     let (one, other) = futures::try_join!(speakers.0.ask(&doing, one), speakers.1.ask(&doing, other))?;
     let groups = |answer: imis_databases::Answer| {
@@ -199,7 +194,9 @@ impl Total {
             found.cloned().ok_or_else(|| format!("the source has {}.{name} not as a plain column", resolved.to.name))
         };
         for by in &self.by {
-            let Some((name, part, through)) = by.parts() else { return Err("it is not grouped by anything".to_owned()) };
+            let Some((name, part, through)) = by.parts() else {
+                return Err("it is not grouped by anything".to_owned());
+            };
             let mut alias = "t".to_owned();
             let mut at: Option<usize> = None;
             for step in through {
@@ -211,9 +208,8 @@ impl Total {
                 let here = at.and_then(|at| joined.get(at)).unwrap_or(&base);
                 let (own, referred) = (pick(here, key)?, pick(&next, column)?);
                 let new = format!("j{}", joined.len());
-                for (side, (own, referred, table)) in sides
-                    .iter_mut()
-                    .zip([(&own.0, &referred.0, &next.from), (&own.1, &referred.1, &next.to)])
+                for (side, (own, referred, table)) in
+                    sides.iter_mut().zip([(&own.0, &referred.0, &next.from), (&own.1, &referred.1, &next.to)])
                 {
                     let speaker = side.speaker;
                     side.from.push_str(&format!(
@@ -249,9 +245,9 @@ impl Total {
         };
         let whole = |groups: &Groups| -> Vec<Option<String>> {
             let zero = || vec![Plain::parse("0"); outcome.figures.len()];
-            let sum = groups.values().fold(zero(), |sum, figures| {
-                sum.into_iter().zip(figures).map(|(a, b)| a?.plus(b.as_ref()?)).collect()
-            });
+            let sum = groups
+                .values()
+                .fold(zero(), |sum, figures| sum.into_iter().zip(figures).map(|(a, b)| a?.plus(b.as_ref()?)).collect());
             texts(Some(&sum))
         };
         (outcome.from, outcome.to) = (whole(one), whole(other));
@@ -290,8 +286,7 @@ impl<'a> Statement<'a> {
         let groups = (0..self.groups.len()).map(|at| format!("x.g{at}")).collect::<Vec<_>>().join(", ");
         let figures = std::iter::once(self.speaker.rows())
             .chain((0..self.sums.len()).map(|at| self.speaker.sum_of(&format!("x.s{at}"))));
-        let figures =
-            figures.enumerate().map(|(at, item)| format!("{item} AS f{at}")).collect::<Vec<_>>().join(", ");
+        let figures = figures.enumerate().map(|(at, item)| format!("{item} AS f{at}")).collect::<Vec<_>>().join(", ");
         format!("SELECT {groups}, {figures} FROM (SELECT {inner} FROM {}) x GROUP BY {groups}", self.from)
     }
 }

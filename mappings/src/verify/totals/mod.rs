@@ -9,13 +9,13 @@ use imis_databases::{Answer, Error};
 use imis_schemas::{Column, Table};
 
 use self::sql::{Measure, Speaker, measures, normal};
+use super::canonical::Kind;
 use super::compare::Found;
 use super::expected::{rules_of, way};
 use super::outcome::{AreaTotal, ColumnTotal, Status, TableVerdict};
 use super::tally::{Figures, Unit};
 use super::{End, engine, shape};
 use crate::bind::{BoundMapping, Way};
-use super::canonical::Kind;
 
 /// In tables up to this size, distinct values are counted.
 const CHEAP: u64 = 200_000;
@@ -163,14 +163,7 @@ async fn of_columns(
                 }
                 (Err(why), _) | (_, Err(why)) => (None, None, Status::NotComputed(why)),
             };
-            totals.push(ColumnTotal {
-                table: twins.table.clone(),
-                column,
-                total: total.to_owned(),
-                from,
-                to,
-                status,
-            });
+            totals.push(ColumnTotal { table: twins.table.clone(), column, total: total.to_owned(), from, to, status });
         }
     }
     Ok(totals)

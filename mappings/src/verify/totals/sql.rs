@@ -80,7 +80,8 @@ impl Speaker {
         let batches = self.context.sql(sql).await.map_err(failed)?.collect().await.map_err(failed)?;
         let mut answer = Answer::new();
         for batch in batches {
-            let texts = batch.columns().iter().map(|array| arrow::compute::cast(array, &arrow::datatypes::DataType::Utf8));
+            let texts =
+                batch.columns().iter().map(|array| arrow::compute::cast(array, &arrow::datatypes::DataType::Utf8));
             let texts = texts.collect::<Result<Vec<_>, _>>();
             let texts = texts.map_err(|e| Error::failed(format!("{doing}: the answer is no text")).caused_by(e))?;
             for row in 0..batch.num_rows() {
@@ -172,7 +173,9 @@ impl Speaker {
                 format!("to_char({function}({value}), 'YYYY-MM-DD\"T\"HH24:MI:SS.US')")
             }
             // A number of microseconds; formatting is not left to a library that may not know the zone.
-            (Tongue::DataFusion, Kind::Moment, _) if !as_day => self.text(&format!("CAST({function}({value}) AS bigint)")),
+            (Tongue::DataFusion, Kind::Moment, _) if !as_day => {
+                self.text(&format!("CAST({function}({value}) AS bigint)"))
+            }
             _ => self.text(&format!("{function}({value})")),
         };
         match measure {
@@ -180,8 +183,15 @@ impl Speaker {
                 // COUNT does not take the old large types.
                 (
                     Tongue::Mssql,
-                    DataType::Text | DataType::NText | DataType::Image | DataType::Xml | DataType::Other(_) | DataType::SqlVariant,
-                ) => self.text(&format!("COALESCE(SUM(CAST(CASE WHEN {name} IS NULL THEN 1 ELSE 0 END AS bigint)), 0)")),
+                    DataType::Text
+                    | DataType::NText
+                    | DataType::Image
+                    | DataType::Xml
+                    | DataType::Other(_)
+                    | DataType::SqlVariant,
+                ) => {
+                    self.text(&format!("COALESCE(SUM(CAST(CASE WHEN {name} IS NULL THEN 1 ELSE 0 END AS bigint)), 0)"))
+                }
                 (Tongue::Mssql, _) => self.text(&format!("COUNT_BIG(*) - COUNT_BIG({name})")),
                 _ => self.text(&format!("count(*) - count({name})")),
             },
