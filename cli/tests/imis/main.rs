@@ -10,3 +10,4 @@ mod official;
 mod oracle;
 mod refusals;
 mod types;
+mod verify;
