@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
 use imis_databases::snapshot::SnapshotSink;
-use imis_databases::{Consistency, Location, ReadRequest, Secret, Sink, Source};
+use imis_databases::{Consistency, Location, ReadRequest, Secret, Sink};
 use imis_fixtures::postgres::Cluster;
 use imis_fixtures::sqlserver::{Options as ServerOptions, SqlServer, Tables};
 use imis_mappings::bind::bind;
@@ -188,7 +188,7 @@ async fn two_servers_and_the_least_change_of_every_type() {
 /// A snapshot of these batches, as a table of all types of a SQL Server.
 async fn snapshot(folder: &std::path::Path, catalog: &Catalog, batches: &[RecordBatch]) -> End {
     let catalog = Arc::new(catalog.clone());
-    let sink = SnapshotSink::create(folder, Arc::clone(&catalog), "a test".into(), Consistency::Frozen).unwrap();
+    let sink = SnapshotSink::create(folder, Arc::clone(&catalog), "a test", Consistency::Frozen).unwrap();
     for table in &catalog.tables {
         let chunks = batches.iter().map(|batch| Ok(batch.clone().into())).collect::<Vec<_>>();
         sink.write(table, Box::pin(futures::stream::iter(chunks))).await.unwrap();
