@@ -5,7 +5,9 @@ use imis_mappings::verify::{Status, TableVerdict, Verification};
 use super::{Cell, Style, Tint, facts, table};
 use crate::escape;
 use crate::number::thousands;
-use crate::verification::{Proof, cells, figure, figures, group, key, reasons, status, telling, touched, why};
+use crate::verification::{
+    Proof, cells, complaints, figure, figures, group, key, reasons, status, telling, touched, why,
+};
 
 /// How many differences, totals and groups are shown.
 const SHOWN: usize = 20;
@@ -34,7 +36,14 @@ pub fn verification(found: &Verification, style: &Style) -> String {
         Proof::Equal | Proof::Explained => Tint::Good,
         Proof::Differs => Tint::Bad,
     };
-    text + &style.tint(tint, &proof.sentence(found)) + "\n"
+    if proof != Proof::Differs {
+        return text + &style.tint(tint, &proof.sentence(found)) + "\n";
+    }
+    text += &(style.tint(tint, "The two sides differ:") + "\n");
+    for complaint in complaints(found) {
+        text += &format!("- {}\n", escape::terminal(&complaint));
+    }
+    text
 }
 
 fn more(all: usize, shown: usize, style: &Style) -> String {

@@ -213,7 +213,7 @@ pub(crate) fn explain(totals: &mut [ColumnTotal], areas: &mut [AreaTotal], found
     }
     for area in areas.iter_mut().filter(|area| area.status.differs()) {
         let involved: Vec<_> = area.tables().iter().filter_map(|table| of(table)).collect();
-        let names: Vec<String> = involved.iter().flat_map(|(verdict, _)| names(verdict, None)).collect();
+        let names: Vec<String> = involved.iter().flat_map(|(verdict, found)| names(verdict, found, None)).collect();
         let is_clean = involved.iter().all(|(verdict, _)| verdict.unexplained() == 0);
         if is_clean && !names.is_empty() {
             area.status = Status::Explained(said(names));
@@ -227,17 +227,19 @@ fn said(mut names: Vec<String>) -> String {
     names.join(", ")
 }
 
-/// The names of what explains differences of a table, or of a column of it.
-fn names(verdict: &TableVerdict, column: Option<&str>) -> Vec<String> {
+/// The names of what explains differences of a table, or of a column of it. Rows that a query of the mapping makes are in the
+/// target only.
+fn names(verdict: &TableVerdict, found: &Found, column: Option<&str>) -> Vec<String> {
     let losses = verdict.losses.iter().filter(|loss| column.is_none_or(|column| loss.column == column));
-    verdict.explained.keys().cloned().chain(losses.map(|loss| loss.name.clone())).collect()
+    let computed = (found.made_rows > 0).then(|| "computed".to_owned());
+    verdict.explained.keys().cloned().chain(computed).chain(losses.map(|loss| loss.name.clone())).collect()
 }
 
 fn reason(total: &ColumnTotal, verdict: &TableVerdict, found: &Found) -> Option<String> {
     if verdict.unexplained() > 0 {
         return None;
     }
-    let names = names(verdict, (!total.column.is_empty()).then_some(total.column.as_str()));
+    let names = names(verdict, found, (!total.column.is_empty()).then_some(total.column.as_str()));
     if names.is_empty() {
         return None;
     }
