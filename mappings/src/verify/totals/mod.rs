@@ -71,8 +71,11 @@ pub(crate) async fn migration(
     Ok((totals, areas::totals(&speakers, &resolve).await?))
 }
 
+/// A source table, and its columns beside those of the target that they go to.
+type Carried = (Arc<Table>, Vec<(Column, Column)>);
+
 /// The one source table whose rows a target table gets, and the columns that come along as they are.
-fn carried(mapping: &BoundMapping, table: &Table) -> Option<(Arc<Table>, Vec<(Column, Column)>)> {
+fn carried(mapping: &BoundMapping, table: &Table) -> Option<Carried> {
     let rules: Vec<_> = rules_of(mapping, table).filter(|(_, rule)| matches!(rule.way, Way::Rows(_))).collect();
     let [(_, rule)] = rules.as_slice() else { return None };
     let source = rule.source.as_ref()?;
