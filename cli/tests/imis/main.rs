@@ -18,3 +18,4 @@ mod scaffold;
 mod situations;
 mod types;
 mod values;
+mod verify;
