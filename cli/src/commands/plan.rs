@@ -136,7 +136,7 @@ fn modular() -> Result<Catalog, Failure> {
 
 impl Opened {
     /// Makes the plan.
-    pub(crate) async fn plan(&self) -> Result<plan::Plan, Failure> {
+    pub(crate) async fn plan(&self, rows_a_range: u64) -> Result<plan::Plan, Failure> {
         let ends = plan::Ends {
             source: &self.source,
             source_catalog: &self.source_catalog,
@@ -144,6 +144,7 @@ impl Opened {
             target_catalog: &self.target_catalog,
             to: self.target_location.to_string(),
             from: self.from.clone(),
+            rows_a_range,
         };
         Ok(plan::Plan::make(&self.mapping, &self.bound, &ends, self.namespace).await?)
     }
@@ -153,7 +154,7 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
     let from = session.location(&args.ends.from)?;
     let source = session.open(&from).await?;
     let opened = session.ends(source, from.to_string(), &args.ends.to, &args.ends.mapping, args.ends.country).await?;
-    let plan = opened.plan().await?;
+    let plan = opened.plan(args.rows_a_range).await?;
     if let Some(path) = &args.output {
         let text = serde_json::to_string_pretty(&plan).map_err(|e| Failure::failed(e.to_string()))?;
         write_private(path, text.as_bytes())?;

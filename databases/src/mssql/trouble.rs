@@ -32,6 +32,7 @@ pub(super) fn unresolved(address: &MssqlAddress, cause: io::Error) -> Error {
 pub(super) fn timed_out(address: &MssqlAddress) -> Error {
     unreachable(format!("{} did not answer within {} s", place(address), address.connect_timeout))
         .with_help("Check host, port and firewall; timeout=SECONDS in the address waits longer.")
+        .passing()
 }
 
 /// No TCP connection came about.
@@ -42,7 +43,7 @@ pub(super) fn not_connected(address: &MssqlAddress, cause: io::Error) -> Error {
         io::ErrorKind::ConnectionRefused => format!("nothing listens at {}", address.server()),
         _ => format!("{} cannot be reached", place(address)),
     };
-    unreachable(message).with_help(help).caused_by(cause)
+    unreachable(message).with_help(help).caused_by(cause).passing()
 }
 
 /// The SQL Browser did not say where an instance listens.
@@ -60,7 +61,7 @@ pub(super) fn no_line(address: &MssqlAddress, error: LineError) -> Error {
     let place = place(address);
     match error {
         LineError::Broken(cause) => {
-            unreachable(format!("the connection to {place} broke off during the greeting")).caused_by(cause)
+            unreachable(format!("the connection to {place} broke off during the greeting")).caused_by(cause).passing()
         }
         LineError::NotSqlServer => unreachable(format!("what listens at {} is not a SQL Server", address.server()))
             .with_help("Check the port; SQL Server's own is 1433."),
@@ -154,7 +155,8 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
                 207 | 208 => Error::new(ErrorKind::Schema, format!("{message}: {}", token.message()))
                     .with_help("Either this server does not have it, or the schema was changed since it was read."),
                 1205 | 1222 => unreachable(format!("{message}: somebody else held a lock"))
-                    .with_help("Try again when the system is quieter."),
+                    .with_help("Try again when the system is quieter.")
+                    .passing(),
                 _ => server_error(&message, token),
             }
         }
@@ -168,18 +170,25 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
 
 /// The server stayed silent for too long in the middle of an answer.
 pub(super) fn silent(address: &MssqlAddress, doing: &str, seconds: u64) -> Error {
-    unreachable(format!("{} has sent nothing for {seconds} s while {doing}", place(address)))
+    unreachable(format!("{} has sent nothing for {seconds} s while {doing}", place(address))).passing()
 }
 
 fn broken(message: &str, cause: tiberius::error::Error) -> Error {
-    unreachable(message.to_owned()).caused_by(cause)
+    unreachable(message.to_owned()).caused_by(cause).passing()
 }
 
 /// An error that we do not know by its number. Those of severity 20 and above end the connection.
 fn server_error(message: &str, token: &TokenError) -> Error {
     let kind = if token.class() >= 20 { ErrorKind::Unreachable } else { ErrorKind::Failed };
     let text = if may_quote_a_value(token.code()) { "a value cannot be converted" } else { token.message() };
+    // A server that stops, starts, fails over or runs short of memory or workers.
+    let passes = token.class() >= 20
+        || matches!(
+            token.code(),
+            701 | 802 | 8645 | 8651 | 17142 | 6005 | 6006 | 18401 | 983 | 10928 | 10929 | 40197 | 40501 | 40613
+        );
     Error::new(kind, format!("{message}: {text} (error {}, severity {})", token.code(), token.class()))
+        .passing_if(passes)
 }
 
 /// Errors whose text the server fills with the value that it choked on.

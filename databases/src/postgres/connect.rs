@@ -21,6 +21,11 @@ pub async fn connect(address: &PostgresAddress) -> Result<Client, Error> {
     connect_with(address, &OnceLock::new()).await
 }
 
+/// What a session of ours says of itself. A time limit that suits a web server would end a load halfway; a lock that nobody gives
+/// back is not waited for without end.
+const SESSION: &str = "-c TimeZone=UTC -c DateStyle=ISO -c client_encoding=UTF8 -c extra_float_digits=3 \
+    -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=20s";
+
 /// Opens one connection with the TLS settings of an earlier one: reading the system's certificates takes longer than
 /// connecting.
 async fn connect_with(address: &PostgresAddress, known: &OnceLock<MakeTlsConnector>) -> Result<Client, Error> {
@@ -31,7 +36,7 @@ async fn connect_with(address: &PostgresAddress, known: &OnceLock<MakeTlsConnect
         .dbname(&address.database)
         .application_name("imis")
         .connect_timeout(Duration::from_secs(address.connect_timeout.max(1)))
-        .options("-c TimeZone=UTC -c DateStyle=ISO -c client_encoding=UTF8 -c extra_float_digits=3")
+        .options(SESSION)
         .ssl_mode(match address.sslmode.as_str() {
             "disable" => SslMode::Disable,
             "allow" | "prefer" => SslMode::Prefer,
@@ -131,7 +136,31 @@ fn connection_error(error: &tokio_postgres::Error, address: &PostgresAddress, pl
             }
         }
     };
-    Error::new(ErrorKind::Unreachable, message).with_help(help).caused_by(server_text(error))
+    let passes =
+        passes(error) || error.code().is_none() && !help.starts_with("Set ") && !error.to_string().contains("TLS");
+    Error::new(ErrorKind::Unreachable, message).with_help(help).caused_by(server_text(error)).passing_if(passes)
+}
+
+/// Whether the server, or the line to it, may be well again in a moment: connections that broke off, a server that stops or
+/// starts, locks, deadlocks, too many connections.
+fn passes(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        Some(code) => {
+            let passing = [
+                SqlState::T_R_SERIALIZATION_FAILURE,
+                SqlState::T_R_DEADLOCK_DETECTED,
+                SqlState::LOCK_NOT_AVAILABLE,
+                SqlState::TOO_MANY_CONNECTIONS,
+            ];
+            passing.contains(code) || code.code().starts_with("08") || code.code().starts_with("57P")
+        }
+        None => is_broken(error),
+    }
+}
+
+/// Whether the connection is gone.
+fn is_broken(error: &tokio_postgres::Error) -> bool {
+    error.is_closed() || std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>())
 }
 
 /// The server's own words, without DETAIL, HINT and CONTEXT: those may quote values of cells.
@@ -160,7 +189,7 @@ fn safe_message(db: &tokio_postgres::error::DbError) -> String {
 /// Tells what went wrong while something was `doing`, with table, column and constraint where the server names them.
 pub fn describe_error(error: tokio_postgres::Error, doing: &str) -> Error {
     let kind = match error.code() {
-        None if error.is_closed() => ErrorKind::Unreachable,
+        None if is_broken(&error) => ErrorKind::Unreachable,
         None => ErrorKind::Failed,
         Some(code) if code.code().starts_with("08") || code.code().starts_with("57P") => ErrorKind::Unreachable,
         Some(code) if code.code().starts_with("22") || code.code().starts_with("23") => ErrorKind::Data,
@@ -182,7 +211,8 @@ pub fn describe_error(error: tokio_postgres::Error, doing: &str) -> Error {
             _ => None,
         };
     }
-    let described = Error::new(kind, message).said_by_server().caused_by(server_text(&error));
+    let described =
+        Error::new(kind, message).said_by_server().caused_by(server_text(&error)).passing_if(passes(&error));
     match help {
         Some(help) => described.with_help(help),
         None => described,

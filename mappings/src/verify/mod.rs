@@ -35,7 +35,7 @@ use imis_databases::{Error, ErrorKind, KeyRange, Source, plan_ranges};
 use imis_schemas::{Catalog, Engine, Table, same_name};
 
 use self::compare::{Comparison, Found, compare};
-use self::expected::{form, image_side, parts, policy, queries, rules_of};
+use self::expected::{form, image_side, parts, policy, queries, rules_compared};
 use self::reasons::Reasons;
 use self::side::{RulesSide, Side, TableSide};
 use crate::bind::{BoundMapping, BoundStep, Way};
@@ -229,7 +229,7 @@ impl Verifier {
         let (form, left_out) = form(mapping, table);
         let parts = parts(mapping, table, &form, made);
         let existing = policy(mapping, table);
-        let rules: Vec<_> = rules_of(mapping, table).collect();
+        let rules = rules_compared(mapping, table);
 
         // Split where one rule of rows carries the key over as it is.
         let mut split = None;
