@@ -9,7 +9,7 @@ use imis_fixtures::line::{Cut, Line};
 use imis_fixtures::postgres::Cluster;
 use imis_fixtures::sqlserver::{Fault, FaultKind, SqlError};
 
-use super::Stage;
+use super::{Stage, ranges_are_in};
 use crate::harness::Said;
 
 /// Packets of the longest answer, as the server cuts it; one more cuts nothing.
@@ -113,21 +113,7 @@ async fn a_run_that_is_interrupted_says_so_and_is_taken_up() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let child = stage.desk.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Interrupted when the first ranges are in and others are on their way.
-    let client = Cluster::shared().connect(&database).await.unwrap();
-    client.batch_execute("SET application_name = 'imis'").await.unwrap();
-    let until = Instant::now() + Duration::from_secs(60);
-    loop {
-        let begun = "SELECT count(*) FROM pg_class WHERE relname = 'range' AND relnamespace = to_regnamespace('imis_migration')";
-        let begun = client.query_one(begun, &[]).await.unwrap().get::<_, i64>(0) > 0;
-        if begun
-            && client.query_one("SELECT count(*) FROM imis_migration.range", &[]).await.unwrap().get::<_, i64>(0) >= 4
-        {
-            break;
-        }
-        assert!(Instant::now() < until, "the run does not begin");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    drop(client);
+    ranges_are_in(Cluster::shared(), &database, 4).await;
     let process = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &process]).status().unwrap().success());
     let said = Said::of(child.wait_with_output().unwrap());

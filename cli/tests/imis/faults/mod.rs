@@ -10,6 +10,7 @@ mod lines;
 mod servers;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use imis_fixtures::postgres::Cluster;
 use imis_fixtures::sqlserver::{Options, SqlServer, Tables};
@@ -222,4 +223,22 @@ fn rows(database: &str) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_unstable();
     lines.join("\n")
+}
+
+/// Waits until so many ranges of a run are committed.
+async fn ranges_are_in(cluster: &Cluster, database: &str, count: i64) {
+    let client = cluster.connect(database).await.unwrap();
+    client.batch_execute("SET application_name = 'imis'").await.unwrap();
+    let there =
+        "SELECT count(*) FROM pg_class WHERE relname = 'range' AND relnamespace = to_regnamespace('imis_migration')";
+    let until = Instant::now() + Duration::from_secs(120);
+    loop {
+        let begun = client.query_one(there, &[]).await.unwrap().get::<_, i64>(0) > 0;
+        let ranges = "SELECT count(*) FROM imis_migration.range";
+        if begun && client.query_one(ranges, &[]).await.unwrap().get::<_, i64>(0) >= count {
+            return;
+        }
+        assert!(Instant::now() < until, "the run does not begin");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

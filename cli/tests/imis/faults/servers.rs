@@ -8,7 +8,7 @@ use std::time::Duration;
 use imis_fixtures::postgres::Cluster;
 use imis_fixtures::sqlserver::{Fault, FaultKind};
 
-use super::{Stage, TARGET};
+use super::{Stage, TARGET, ranges_are_in};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn the_target_is_restarted_in_the_middle() {
@@ -20,11 +20,12 @@ async fn the_target_is_restarted_in_the_middle() {
         cluster.create_database(how).await.unwrap();
         cluster.connect(how).await.unwrap().batch_execute(TARGET).await.unwrap();
         let restarting = Arc::clone(&cluster);
-        let restart = tokio::task::spawn_blocking(move || {
-            std::thread::sleep(Duration::from_millis(1_500));
-            restarting.restart(how, Duration::from_millis(800)).unwrap();
+        let restart = tokio::spawn(async move {
+            ranges_are_in(&restarting, how, 3).await;
+            tokio::task::block_in_place(|| restarting.restart(how, Duration::from_millis(800)).unwrap());
         });
-        let said = stage.imis_at(&cluster.url(how), &stage.desk, &["migrate", "--rows-a-range", "20"]);
+        let migrate = || stage.imis_at(&cluster.url(how), &stage.desk, &["migrate", "--rows-a-range", "20"]);
+        let said = tokio::task::block_in_place(migrate);
         restart.await.unwrap();
         assert_eq!(said.code, 3, "{how}: {}{}", said.stdout, said.stderr);
         assert!(said.stderr.contains("trying again"), "{how}: {}", said.stderr);
