@@ -12,10 +12,12 @@ pub mod filled;
 pub mod location;
 pub mod mssql;
 pub mod open;
+mod pace;
 pub mod postgres;
 pub mod secret;
 pub mod sink;
 pub mod snapshot;
+mod socket;
 pub mod source;
 
 pub use error::{Error, ErrorKind};

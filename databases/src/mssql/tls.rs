@@ -9,6 +9,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslMethod, SslOptions, SslVerifyMode, SslVersion};
 use openssl::x509::verify::X509VerifyFlags;
@@ -17,10 +18,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
+use super::allowance::Allowance;
 use crate::error::{Error, ErrorKind};
 use crate::location::{Encrypt, MssqlAddress, Trust};
+use crate::pace::Pace;
 
 const HEADER: usize = 8;
+/// Until a line is [watched](Line::watched), which it is before anything is read from it.
+const UNWATCHED: Duration = Duration::from_secs(3600);
 const PRELOGIN: u8 = 0x12;
 const TABULAR: u8 = 0x04;
 const LAST_PACKET: u8 = 0x01;
@@ -332,6 +337,10 @@ enum Wire {
 #[derive(Debug)]
 pub(super) struct Line {
     wire: Wire,
+    /// How long the server may keep us waiting.
+    pace: Pace,
+    /// How much it may send.
+    allowance: Allowance,
     /// tiberius' greeting as far as it came; `None` once it was answered.
     greeting: Option<Vec<u8>>,
     /// The answer as far as it was not read yet.
@@ -340,7 +349,14 @@ pub(super) struct Line {
 
 impl Line {
     fn new(wire: Wire) -> Self {
-        Line { wire, greeting: Some(Vec::new()), answer: Vec::new() }
+        let pace = Pace::new(UNWATCHED);
+        Line { wire, pace, allowance: Allowance::new(), greeting: Some(Vec::new()), answer: Vec::new() }
+    }
+
+    /// Watches the server from now on: how long it may be silent, and how much it may send.
+    pub(super) fn watched(mut self, silence: Duration, allowance: Allowance) -> Self {
+        (self.pace, self.allowance) = (Pace::new(silence), allowance);
+        self
     }
 }
 
@@ -351,9 +367,27 @@ impl AsyncRead for Line {
             buf.put_slice(&self.answer.drain(..now).collect::<Vec<_>>());
             return Poll::Ready(Ok(()));
         }
-        match &mut self.wire {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        let polled = match &mut this.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Wire::Encrypted(tls) => Pin::new(&mut **tls).poll_read(cx, buf),
+        };
+        let stall = match polled {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {
+                let came = buf.filled().len() - before;
+                this.allowance.take(came).map_err(io::Error::other)?;
+                this.pace.arrived(came)
+            }
+            Poll::Pending => this.pace.waits(cx),
+        };
+        match (stall, polled) {
+            (Some(stall), _) => {
+                let says = format!("the server {}", stall.says(this.pace.silence()));
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, says)))
+            }
+            (None, polled) => polled,
         }
     }
 }
@@ -377,6 +411,8 @@ impl AsyncWrite for Line {
             }
             return Poll::Ready(Ok(taken));
         }
+        // Another question: what it took to answer the one before does not count.
+        this.pace.begin();
         match &mut this.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Wire::Encrypted(tls) => Pin::new(&mut **tls).poll_write(cx, buf),

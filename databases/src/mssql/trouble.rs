@@ -158,18 +158,41 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
                 _ => server_error(&message, token),
             }
         }
+        tiberius::error::Error::Io { kind: io::ErrorKind::TimedOut, .. } => {
+            broken(&format!("the connection to {place} was given up while {doing}"), error).with_help(PATIENCE_HELP)
+        }
         tiberius::error::Error::Io { .. } => {
             broken(&format!("the connection to {place} broke off while {doing}"), error)
         }
         // The rest quotes no values: it speaks of lengths, tokens and encodings.
-        _ => Error::failed(format!("{doing} failed: the answer of {place} cannot be understood")).caused_by(error),
+        _ => Error::failed(format!("{doing} failed: the answer of {place} cannot be understood"))
+            .caused_by(error)
+            .with_help("Is there something between us and the server that changes what it sends? Then read past it."),
     }
 }
 
-/// The server stayed silent for too long in the middle of an answer.
-pub(super) fn silent(address: &MssqlAddress, doing: &str, seconds: u64) -> Error {
-    unreachable(format!("{} has sent nothing for {seconds} s while {doing}", place(address)))
+/// The server took too long for the whole of an answer.
+pub(super) fn slow(address: &MssqlAddress, doing: &str, seconds: u64) -> Error {
+    unreachable(format!("{} did not come to an end within {seconds} s while {doing}", place(address)))
+        .with_help(PATIENCE_HELP)
 }
+
+/// A row has more bytes than any may have, and cannot be passed over.
+pub(super) fn oversized(address: &MssqlAddress, doing: &str) -> Error {
+    Error::failed(format!("{doing} failed: {} sends rows larger than a cell may be", place(address)))
+        .with_help("--max-cell=MIB lets in larger cells; it costs three times as much memory.")
+}
+
+/// The server sends more rows than there can be.
+pub(super) fn endless(address: &MssqlAddress, doing: &str, rows: u64) -> Error {
+    Error::failed(format!(
+        "{doing} failed: {} sends more than {rows} rows, and there cannot be as many",
+        place(address)
+    ))
+    .with_help("Is it a SQL Server? If the table grew that much meanwhile, start again.")
+}
+
+const PATIENCE_HELP: &str = "silence=SECONDS in the address waits longer. Is the server busy, does another session hold a lock, is the line dead?";
 
 fn broken(message: &str, cause: tiberius::error::Error) -> Error {
     unreachable(message.to_owned()).caused_by(cause)

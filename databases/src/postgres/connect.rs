@@ -1,6 +1,8 @@
 //! Connections to PostgreSQL: TLS as libpq understands it, errors told so that one can act on them, a small pool.
 
+use std::future::Future;
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -8,29 +10,51 @@ use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, NoTls};
+
+use super::guard::{GIVEN_UP, Guard, RowLimit, VIOLATION};
 
 use crate::error::{Error, ErrorKind};
 use crate::location::PostgresAddress;
+use crate::socket::Socket;
+use crate::source::MAX_CELL;
 
 /// Opens one connection. Its session runs in UTC, so that a wall clock is stored as it stands.
 ///
 /// # Errors
 /// When the server cannot be reached, refuses the login or the encryption, or has no such database.
 pub async fn connect(address: &PostgresAddress) -> Result<Client, Error> {
-    connect_with(address, &OnceLock::new()).await
+    connect_with(address, &OnceLock::new(), &RowLimit::new(MAX_CELL)).await
 }
 
 /// Opens one connection with the TLS settings of an earlier one: reading the system's certificates takes longer than
 /// connecting.
-async fn connect_with(address: &PostgresAddress, known: &OnceLock<MakeTlsConnector>) -> Result<Client, Error> {
+async fn connect_with(
+    address: &PostgresAddress,
+    known: &OnceLock<MakeTlsConnector>,
+    limit: &RowLimit,
+) -> Result<Client, Error> {
+    let seconds = address.connect_timeout.max(1);
+    let connected = tokio::time::timeout(Duration::from_secs(seconds), log_in(address, known, limit)).await;
+    connected.unwrap_or_else(|_| {
+        let place = format!("{}:{}/{}", address.host, address.port, address.database);
+        Err(Error::new(ErrorKind::Unreachable, format!("PostgreSQL at {place} did not answer within {seconds} s"))
+            .with_help("Check host, port and firewall; connect_timeout=SECONDS in the address waits longer."))
+    })
+}
+
+async fn log_in(
+    address: &PostgresAddress,
+    known: &OnceLock<MakeTlsConnector>,
+    limit: &RowLimit,
+) -> Result<Client, Error> {
     let mut config = Config::new();
     config
         .host(&address.host)
         .port(address.port)
         .dbname(&address.database)
         .application_name("imis")
-        .connect_timeout(Duration::from_secs(address.connect_timeout.max(1)))
         .options("-c TimeZone=UTC -c DateStyle=ISO -c client_encoding=UTF8 -c extra_float_digits=3")
         .ssl_mode(match address.sslmode.as_str() {
             "disable" => SslMode::Disable,
@@ -45,21 +69,42 @@ async fn connect_with(address: &PostgresAddress, known: &OnceLock<MakeTlsConnect
     }
     let place = format!("{}:{}/{}", address.host, address.port, address.database);
     let trouble = |e: tokio_postgres::Error| connection_error(&e, address, &place);
+    let silence = Duration::from_secs(address.silence);
+    let socket = Socket::dial(address).await.map_err(|e| unreachable(&place).caused_by(e))?;
     if address.sslmode == "disable" {
-        let (client, connection) = config.connect(NoTls).await.map_err(trouble)?;
+        let guarded = Guard::new(socket, limit.clone(), silence);
+        let (client, connection) = config.connect_raw(guarded, NoTls).await.map_err(trouble)?;
         tokio::spawn(connection);
-        Ok(client)
-    } else {
-        let tls = match known.get() {
-            Some(tls) => tls.clone(),
-            None => {
-                let made = tls(address)?;
-                known.get_or_init(|| made).clone()
-            }
-        };
-        let (client, connection) = config.connect(tls).await.map_err(trouble)?;
-        tokio::spawn(connection);
-        Ok(client)
+        return Ok(client);
+    }
+    let mut tls = match known.get() {
+        Some(tls) => tls.clone(),
+        None => {
+            let made = tls(address)?;
+            known.get_or_init(|| made).clone()
+        }
+    };
+    let tls = MakeTlsConnect::<Guard<Socket>>::make_tls_connect(&mut tls, &address.host)
+        .map_err(|e| Error::failed("TLS cannot be set up").caused_by(e))?;
+    let guarded = Guard::before_tls(socket, limit.clone(), silence);
+    let (client, connection) = config.connect_raw(guarded, GuardedTls(tls)).await.map_err(trouble)?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// TLS with a guard above it, who sees what the server says.
+struct GuardedTls(postgres_openssl::TlsConnector);
+
+type TlsError = Box<dyn std::error::Error + Send + Sync>;
+
+impl TlsConnect<Guard<Socket>> for GuardedTls {
+    type Stream = Guard<postgres_openssl::TlsStream<Guard<Socket>>>;
+    type Error = TlsError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, TlsError>> + Send>>;
+
+    fn connect(self, mut stream: Guard<Socket>) -> Self::Future {
+        let (limit, silence) = stream.stand_aside();
+        Box::pin(async move { Ok(Guard::new(self.0.connect(stream).await?, limit, silence)) })
     }
 }
 
@@ -85,6 +130,12 @@ fn tls(address: &PostgresAddress) -> Result<MakeTlsConnector, Error> {
     Ok(connector)
 }
 
+const REACH_HELP: &str = "Is the server running, is the port right, does a firewall stand in between?";
+
+fn unreachable(place: &str) -> Error {
+    Error::new(ErrorKind::Unreachable, format!("PostgreSQL at {place} cannot be reached")).with_help(REACH_HELP)
+}
+
 fn connection_error(error: &tokio_postgres::Error, address: &PostgresAddress, place: &str) -> Error {
     let user = address.user.as_deref().unwrap_or("(none)");
     let (message, help) = match error.code() {
@@ -102,6 +153,9 @@ fn connection_error(error: &tokio_postgres::Error, address: &PostgresAddress, pl
             format!("PostgreSQL at {place} takes no more connections"),
             "Close other sessions, or use fewer connections with --jobs.",
         ),
+        Some(code) if code.code() == VIOLATION || code.code() == GIVEN_UP => {
+            (format!("what listens at {place} does not log in as a PostgreSQL does"), REACH_HELP)
+        }
         Some(_) => (
             format!("PostgreSQL at {place} refused the connection"),
             "Look at the cause below and at the server's log.",
@@ -123,10 +177,12 @@ fn connection_error(error: &tokio_postgres::Error, address: &PostgresAddress, pl
                     format!("the encrypted connection to PostgreSQL at {place} failed"),
                     "Check the server's certificate; sslrootcert=FILE names the authority, sslmode=require skips the check.",
                 )
+            } else if std::error::Error::source(error).is_some_and(|e| e.is::<std::io::Error>()) || error.is_closed() {
+                (format!("the connection to PostgreSQL at {place} broke off during the login"), REACH_HELP)
             } else {
                 (
-                    format!("PostgreSQL at {place} cannot be reached"),
-                    "Is the server running, is the port right, does a firewall stand in between?",
+                    format!("what listens at {place} does not log in as a PostgreSQL does"),
+                    "Check the port; PostgreSQL's own is 5432. A server that asks for GSSAPI, SSPI or the like cannot be used.",
                 )
             }
         }
@@ -178,6 +234,7 @@ pub fn describe_error(error: tokio_postgres::Error, doing: &str) -> Error {
             SqlState::INSUFFICIENT_PRIVILEGE => Some("The role may not do this; see `imis doctor` for what it needs."),
             SqlState::DISK_FULL => Some("The target's disk is full. Make room, then go on with --resume."),
             SqlState::QUERY_CANCELED => Some("A statement timeout ended it; set statement_timeout to 0 for this role."),
+            SqlState::CONNECTION_FAILURE => Some("silence=SECONDS in the address waits longer."),
             SqlState::LOCK_NOT_AVAILABLE => Some("Another session holds a lock; end it and try again."),
             _ => None,
         };
@@ -195,12 +252,18 @@ pub struct Pool {
     address: Arc<PostgresAddress>,
     idle: Arc<Mutex<Vec<Client>>>,
     tls: Arc<OnceLock<MakeTlsConnector>>,
+    limit: RowLimit,
 }
 
 impl Pool {
     /// A pool without connections yet.
     pub fn new(address: PostgresAddress) -> Self {
-        Pool { address: Arc::new(address), idle: Arc::default(), tls: Arc::default() }
+        Pool { address: Arc::new(address), idle: Arc::default(), tls: Arc::default(), limit: RowLimit::new(MAX_CELL) }
+    }
+
+    /// Lets rows with cells of this size in.
+    pub(super) fn allow_cells(&self, max_cell: usize) {
+        self.limit.allow(max_cell);
     }
 
     /// Host, port and database, for messages.
@@ -224,7 +287,7 @@ impl Pool {
                 Some(client) if client.is_closed() => {}
                 Some(client) => return Ok(Connection { client: Some(client), pool: Some(self.clone()) }),
                 None => {
-                    let client = connect_with(&self.address, &self.tls).await?;
+                    let client = connect_with(&self.address, &self.tls, &self.limit).await?;
                     return Ok(Connection { client: Some(client), pool: Some(self.clone()) });
                 }
             }

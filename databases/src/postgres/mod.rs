@@ -4,6 +4,7 @@ mod connect;
 pub mod copy;
 mod decode;
 pub mod doctor;
+mod guard;
 mod introspect;
 pub mod numeric;
 mod read;

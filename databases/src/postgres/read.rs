@@ -20,6 +20,7 @@ pub(super) fn stream(pool: Pool, request: ReadRequest) -> ChunkStream {
         let doing = format!("reading {table}");
         let key = request.table.key_columns().iter().filter_map(|k| columns.iter().position(|c| c.name == *k)).collect();
         let mut decoder = Decoder::new(columns, key, request.max_cell);
+        pool.allow_cells(request.max_cell);
         let mut connection = pool.take().await?;
         connection.spoil();
         let rows = connection.copy_out(&sql).await.map_err(|e| describe_error(e, &doing))?;
