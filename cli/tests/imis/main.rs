@@ -5,6 +5,7 @@
 
 mod country;
 mod harness;
+mod hostile;
 mod manual;
 mod migrations;
 mod official;

@@ -13,7 +13,7 @@ use crate::error::Error;
 /// takes its time.
 const PATIENCE: u64 = 2;
 /// Rows of such an answer at most. A catalogue of that size would be none.
-const ROWS: usize = 500_000;
+const ROWS: usize = 200_000;
 
 /// All rows of a statement's answer.
 pub(super) async fn rows(server: &Server, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {

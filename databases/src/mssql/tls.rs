@@ -37,6 +37,9 @@ const ENCRYPT_ON: u8 = 1;
 const ENCRYPT_NOT_SUPPORTED: u8 = 2;
 const ENCRYPT_REQUIRED: u8 = 3;
 
+/// How the text begins that says why a line was given up.
+pub(super) const STALLED: &str = "the server has sent ";
+
 /// What was agreed on for a line that is encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFacts {

@@ -8,7 +8,7 @@ use std::io;
 use openssl::x509::X509VerifyResult;
 use tiberius::error::TokenError;
 
-use super::tls::LineError;
+use super::tls::{LineError, STALLED};
 use crate::error::{Error, ErrorKind};
 use crate::location::MssqlAddress;
 
@@ -59,9 +59,9 @@ pub(super) fn no_instance(address: &MssqlAddress) -> Error {
 pub(super) fn no_line(address: &MssqlAddress, error: LineError) -> Error {
     let place = place(address);
     match error {
-        LineError::Broken(cause) => {
-            unreachable(format!("the connection to {place} broke off during the greeting")).caused_by(cause)
-        }
+        LineError::Broken(cause) => unreachable(format!("the connection to {place} broke off during the greeting"))
+            .with_help("Is it a SQL Server? Check host and port.")
+            .caused_by(cause),
         LineError::NotSqlServer => unreachable(format!("what listens at {} is not a SQL Server", address.server()))
             .with_help("Check the port; SQL Server's own is 1433."),
         LineError::NoEncryption => unreachable(format!("{place} offers no encryption")).with_help(
@@ -158,9 +158,6 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
                 _ => server_error(&message, token),
             }
         }
-        tiberius::error::Error::Io { kind: io::ErrorKind::TimedOut, .. } => {
-            broken(&format!("the connection to {place} was given up while {doing}"), error).with_help(PATIENCE_HELP)
-        }
         tiberius::error::Error::Io { .. } => {
             broken(&format!("the connection to {place} broke off while {doing}"), error)
         }
@@ -195,7 +192,15 @@ pub(super) fn endless(address: &MssqlAddress, doing: &str, rows: u64) -> Error {
 const PATIENCE_HELP: &str = "silence=SECONDS in the address waits longer. Is the server busy, does another session hold a lock, is the line dead?";
 
 fn broken(message: &str, cause: tiberius::error::Error) -> Error {
-    unreachable(message.to_owned()).caused_by(cause)
+    // tiberius wraps what the line says once or twice, always with the same words.
+    let text = cause.to_string();
+    let said = text.rsplit("performing I/O: ").next().unwrap_or(&text).to_owned();
+    let help = if said.starts_with(STALLED) {
+        PATIENCE_HELP
+    } else {
+        "Try again. If it stays, look into the server's error log, and at what lies on the way."
+    };
+    unreachable(message.to_owned()).with_help(help).caused_by(said)
 }
 
 /// An error that we do not know by its number. Those of severity 20 and above end the connection.

@@ -11,7 +11,8 @@ use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::types::FromSql;
+use tokio_postgres::{Client, Config, NoTls, Row};
 
 use super::guard::{GIVEN_UP, Guard, RowLimit, VIOLATION};
 
@@ -136,6 +137,13 @@ fn unreachable(place: &str) -> Error {
     Error::new(ErrorKind::Unreachable, format!("PostgreSQL at {place} cannot be reached")).with_help(REACH_HELP)
 }
 
+/// Whether the line broke, and did not only bring something that is no answer.
+fn broke_off(error: &tokio_postgres::Error) -> bool {
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<std::io::Error>());
+    error.is_closed() || cause.is_some_and(|e| !matches!(e.kind(), InvalidData | InvalidInput))
+}
+
 fn connection_error(error: &tokio_postgres::Error, address: &PostgresAddress, place: &str) -> Error {
     let user = address.user.as_deref().unwrap_or("(none)");
     let (message, help) = match error.code() {
@@ -177,7 +185,7 @@ fn connection_error(error: &tokio_postgres::Error, address: &PostgresAddress, pl
                     format!("the encrypted connection to PostgreSQL at {place} failed"),
                     "Check the server's certificate; sslrootcert=FILE names the authority, sslmode=require skips the check.",
                 )
-            } else if std::error::Error::source(error).is_some_and(|e| e.is::<std::io::Error>()) || error.is_closed() {
+            } else if broke_off(error) {
                 (format!("the connection to PostgreSQL at {place} broke off during the login"), REACH_HELP)
             } else {
                 (
@@ -223,7 +231,13 @@ pub fn describe_error(error: tokio_postgres::Error, doing: &str) -> Error {
         Some(_) => ErrorKind::Failed,
     };
     let mut message = format!("PostgreSQL failed while {doing}");
-    let mut help = None;
+    let mut help = match kind {
+        ErrorKind::Unreachable => Some("Is the server still running? Look into its log, then try again."),
+        _ if error.as_db_error().is_none() => Some(
+            "The answer cannot be understood. Is it a PostgreSQL, or is there something on the way that changes it?",
+        ),
+        _ => None,
+    };
     if let Some(db) = error.as_db_error() {
         for (what, name) in [("table", db.table()), ("column", db.column()), ("constraint", db.constraint())] {
             if let Some(name) = name {
@@ -231,12 +245,15 @@ pub fn describe_error(error: tokio_postgres::Error, doing: &str) -> Error {
             }
         }
         help = match *db.code() {
+            SqlState::PROTOCOL_VIOLATION => {
+                Some("Is it a PostgreSQL, or is there something on the way that changes what it says?")
+            }
             SqlState::INSUFFICIENT_PRIVILEGE => Some("The role may not do this; see `imis doctor` for what it needs."),
             SqlState::DISK_FULL => Some("The target's disk is full. Make room, then go on with --resume."),
             SqlState::QUERY_CANCELED => Some("A statement timeout ended it; set statement_timeout to 0 for this role."),
             SqlState::CONNECTION_FAILURE => Some("silence=SECONDS in the address waits longer."),
             SqlState::LOCK_NOT_AVAILABLE => Some("Another session holds a lock; end it and try again."),
-            _ => None,
+            _ => help,
         };
     }
     let described = Error::new(kind, message).said_by_server().caused_by(server_text(&error));
@@ -244,6 +261,19 @@ pub fn describe_error(error: tokio_postgres::Error, doing: &str) -> Error {
         Some(help) => described.with_help(help),
         None => described,
     }
+}
+
+/// A value of an answer's row. Unlike the driver's own `get` it does not panic when the server answers with something else than
+/// was asked for.
+///
+/// # Errors
+/// When the row has no such column, or it is of another type, or NULL where none can be.
+pub fn cell<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, Error> {
+    row.try_get(at).map_err(|error| {
+        Error::failed(format!("the answer of PostgreSQL cannot be understood: column {} of {}", at + 1, row.len()))
+            .with_help("Is it a PostgreSQL, or is there something on the way that changes what it says?")
+            .caused_by(error)
+    })
 }
 
 /// A few connections to one database, kept for the next one who asks.

@@ -35,6 +35,8 @@ const MOST_OTHER: usize = 1_000_000;
 const LARGEST_ANSWER: usize = 192 * 1024 * 1024;
 /// What the driver needs for a row beside its bytes, roughly.
 const ROW: usize = 160;
+/// Requests of ours that may be on their way together.
+const REQUESTS: usize = 8;
 const CHUNK: usize = 64 * 1024;
 
 /// How large a row of COPY may be; shared by the connections of a pool.
@@ -87,15 +89,18 @@ pub(super) struct Guard<S> {
     aside: usize,
     other: usize,
     answer: usize,
-    /// Whether an answer is waited for.
-    waits: bool,
-    /// While rows go to the server in COPY it says nothing: where the next message of ours begins in what we write.
-    copying: Option<Outgoing>,
+    /// Whether the login still goes on.
+    starts: bool,
+    /// Requests that the server has not answered to the end.
+    requests: usize,
+    /// Whether rows go to the server.
+    copying: bool,
+    outgoing: Outgoing,
     read: Pace,
     write: Pace,
 }
 
-/// The frame of what we send while COPY goes on.
+/// Where the next message of ours begins in what we send.
 #[derive(Debug, Default)]
 struct Outgoing {
     header: Vec<u8>,
@@ -115,8 +120,10 @@ impl<S> Guard<S> {
             aside: 0,
             other: 0,
             answer: 0,
-            waits: true,
-            copying: None,
+            starts: true,
+            requests: 0,
+            copying: false,
+            outgoing: Outgoing::default(),
             read: Pace::new(silence),
             write: Pace::new(silence),
         }
@@ -187,12 +194,15 @@ impl<S> Guard<S> {
                 }
             }
             b'Z' => {
-                (self.aside, self.other, self.answer, self.waits, self.copying) = (0, 0, 0, false, None);
+                (self.aside, self.other, self.answer, self.starts, self.copying) = (0, 0, 0, false, false);
+                self.requests = self.requests.saturating_sub(1);
                 self.read.begin();
             }
             tag => {
                 if tag == b'G' {
-                    (self.waits, self.copying) = (false, Some(Outgoing::default()));
+                    self.copying = true;
+                    // The end of the request was sent with it, and a server that takes rows passes over it.
+                    self.requests = self.requests.saturating_sub(1);
                 }
                 self.other += 1;
                 if self.other > MOST_OTHER {
@@ -217,37 +227,44 @@ impl<S> Guard<S> {
             fields.put_u8(0);
         }
         fields.put_u8(0);
-        self.raw.put_u8(b'E');
-        self.raw.put_u32(u32::try_from(fields.len() + 4).unwrap_or(u32::MAX));
-        self.raw.put_slice(&fields);
+        // Once for each request that may wait for its answer: the closing of a statement before may be one of them.
+        for _ in 0..REQUESTS {
+            self.raw.put_u8(b'E');
+            self.raw.put_u32(u32::try_from(fields.len() + 4).unwrap_or(u32::MAX));
+            self.raw.put_slice(&fields);
+            self.raw.put_slice(b"Z\0\0\0\x05I");
+        }
         self.ready = self.raw.len();
         Ok(())
     }
 
-    /// Looks at what we send: the end of a COPY is where an answer is waited for again.
+    /// Whether the server owes us something. While we send rows it says nothing, and owes nothing.
+    fn waits(&self) -> bool {
+        self.starts || (self.requests > 0 && !self.copying)
+    }
+
+    /// Looks at what we send: each request ends with a message to which the server says that it is ready.
     fn sent(&mut self, mut bytes: &[u8]) {
         self.read.begin();
         self.write.begin();
-        let Some(outgoing) = &mut self.copying else {
-            self.waits = true;
-            return;
-        };
-        while !bytes.is_empty() {
-            let now = outgoing.rest.min(bytes.len());
+        // The first messages have a shape of their own.
+        while !self.starts && !bytes.is_empty() {
+            let now = self.outgoing.rest.min(bytes.len());
             bytes = bytes.get(now..).unwrap_or_default();
-            outgoing.rest -= now;
-            if outgoing.rest > 0 || bytes.is_empty() {
+            self.outgoing.rest -= now;
+            if self.outgoing.rest > 0 {
                 return;
             }
-            let missing = (HEADER - outgoing.header.len()).min(bytes.len());
-            outgoing.header.extend_from_slice(bytes.get(..missing).unwrap_or_default());
+            let missing = (HEADER - self.outgoing.header.len()).min(bytes.len());
+            self.outgoing.header.extend_from_slice(bytes.get(..missing).unwrap_or_default());
             bytes = bytes.get(missing..).unwrap_or_default();
-            if let [tag, a, b, c, d] = *outgoing.header {
-                outgoing.rest = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(0).saturating_sub(4);
-                outgoing.header.clear();
-                if tag != b'd' {
-                    (self.waits, self.copying) = (true, None);
-                    return;
+            if let [tag, a, b, c, d] = *self.outgoing.header {
+                self.outgoing.rest = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(0).saturating_sub(4);
+                self.outgoing.header.clear();
+                match tag {
+                    b'S' | b'Q' => self.requests += 1,
+                    b'c' | b'f' => self.copying = false,
+                    _ => {}
                 }
             }
         }
@@ -290,13 +307,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 // What is left is half a message; the driver says that the connection is closed.
                 Poll::Ready(Ok(())) if came == 0 => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) => {
-                    let stall = this.read.arrived(came).filter(|_| this.waits);
+                    let stall = if this.waits() { this.read.arrived(came) } else { None };
                     if let Err(says) = this.judge() {
                         this.give_up(VIOLATION, says)?;
                     }
                     stall
                 }
-                Poll::Pending if this.waits => this.read.waits(cx),
+                Poll::Pending if this.waits() => this.read.waits(cx),
                 Poll::Pending => None,
             };
             match (stall, polled) {
@@ -317,7 +334,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         let polled = Pin::new(&mut this.inner).poll_write(cx, buf);
         match polled {
             Poll::Ready(Ok(sent)) if this.stage == Stage::Messages => {
+                let idle = !this.waits();
                 this.sent(buf.get(..sent).unwrap_or_default());
+                if idle && this.waits() {
+                    // The driver reads before it writes: it has to look again, so that the waiting is timed.
+                    cx.waker().wake_by_ref();
+                }
                 Poll::Ready(Ok(sent))
             }
             Poll::Pending if this.stage == Stage::Messages => match this.write.waits(cx) {

@@ -52,6 +52,11 @@ impl SnapshotSource {
                 format!("{} was written by a later version of imis", folder.display()),
             ));
         }
+        // The files lie in the folder itself: a manifest leads nowhere else.
+        let plain = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
+        if let Some(table) = manifest.tables.iter().find(|table| !plain(&table.file)) {
+            return Err(damaged(&format!("the manifest says that {} lies outside the folder", table.name)));
+        }
         let path = folder.join(CATALOG);
         let text = fs::read_to_string(&path).map_err(|e| trouble("read", &path, e))?;
         if hex(&sha2::Digest::finalize(sha2::Digest::chain_update(sha2::Sha256::default(), text.as_bytes())))
