@@ -9,6 +9,8 @@
 
 pub mod error;
 pub mod filled;
+#[cfg(test)]
+mod fuzz;
 pub mod location;
 pub mod mssql;
 pub mod open;

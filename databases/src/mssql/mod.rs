@@ -13,6 +13,8 @@ mod clock;
 mod connect;
 mod decode;
 mod facts;
+#[cfg(test)]
+mod fuzz;
 mod introspect;
 mod oversize;
 mod query;

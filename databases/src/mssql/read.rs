@@ -159,7 +159,7 @@ async fn learn_code_pages(shared: &Shared, selection: &mut Selection) {
 }
 
 /// A batch that is being gathered.
-struct Gathering<'a> {
+pub(super) struct Gathering<'a> {
     request: &'a ReadRequest,
     schema: Arc<Schema>,
     /// For each slot its column, if it was asked for.
@@ -181,7 +181,7 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    fn new(request: &'a ReadRequest, selection: &Selection, form: Form) -> Result<Self, Error> {
+    pub(super) fn new(request: &'a ReadRequest, selection: &Selection, form: Form) -> Result<Self, Error> {
         let mut gatherers = Vec::new();
         let mut fields = Vec::new();
         for slot in &selection.slots {
@@ -224,7 +224,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// Takes a row: all of it, or none of it and its key among the refused.
-    fn take(&mut self, row: &Row) -> Result<(), Error> {
+    pub(super) fn take(&mut self, row: &Row) -> Result<(), Error> {
         if let Some(order) = self.order {
             let cell = row.cells().nth(order).map(|(_, cell)| cell);
             let key = cell.and_then(decode::whole::<i64>).ok_or_else(|| self.misfit(order, "something else"))?;
@@ -310,7 +310,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// The rows so far as a chunk; the next ones begin a new chunk.
-    fn finish(&mut self) -> Result<Chunk, Error> {
+    pub(super) fn finish(&mut self) -> Result<Chunk, Error> {
         let columns = self.gatherers.iter_mut().flatten().map(Gatherer::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|e| {

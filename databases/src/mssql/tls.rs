@@ -222,7 +222,7 @@ async fn read_answer(tcp: &mut TcpStream) -> Result<Vec<u8>, LineError> {
 }
 
 /// What the server's PRELOGIN says of encryption; `None` if it is no PRELOGIN.
-fn encryption(answer: &[u8]) -> Option<u8> {
+pub(super) fn encryption(answer: &[u8]) -> Option<u8> {
     let mut table = answer;
     loop {
         match *table {
@@ -333,6 +333,9 @@ impl AsyncWrite for Envelope {
 #[derive(Debug)]
 enum Wire {
     Plain(TcpStream),
+    /// What a test says.
+    #[cfg(test)]
+    Memory(crate::fuzz::Memory),
     Encrypted(Box<SslStream<Envelope>>),
 }
 
@@ -356,6 +359,12 @@ impl Line {
         Line { wire, pace, allowance: Allowance::new(), greeting: Some(Vec::new()), answer: Vec::new() }
     }
 
+    /// A line whose other end is a test.
+    #[cfg(test)]
+    pub(super) fn over(memory: crate::fuzz::Memory) -> Self {
+        Line::new(Wire::Memory(memory))
+    }
+
     /// Watches the server from now on: how long it may be silent, and how much it may send.
     pub(super) fn watched(mut self, silence: Duration, allowance: Allowance) -> Self {
         (self.pace, self.allowance) = (Pace::new(silence), allowance);
@@ -374,6 +383,8 @@ impl AsyncRead for Line {
         let before = buf.filled().len();
         let polled = match &mut this.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            #[cfg(test)]
+            Wire::Memory(memory) => Pin::new(memory).poll_read(cx, buf),
             Wire::Encrypted(tls) => Pin::new(&mut **tls).poll_read(cx, buf),
         };
         let stall = match polled {
@@ -418,6 +429,8 @@ impl AsyncWrite for Line {
         this.pace.begin();
         match &mut this.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            #[cfg(test)]
+            Wire::Memory(memory) => Pin::new(memory).poll_write(cx, buf),
             Wire::Encrypted(tls) => Pin::new(&mut **tls).poll_write(cx, buf),
         }
     }
@@ -425,6 +438,8 @@ impl AsyncWrite for Line {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            #[cfg(test)]
+            Wire::Memory(memory) => Pin::new(memory).poll_flush(cx),
             Wire::Encrypted(tls) => Pin::new(&mut **tls).poll_flush(cx),
         }
     }
@@ -432,6 +447,8 @@ impl AsyncWrite for Line {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            #[cfg(test)]
+            Wire::Memory(memory) => Pin::new(memory).poll_shutdown(cx),
             Wire::Encrypted(tls) => Pin::new(&mut **tls).poll_shutdown(cx),
         }
     }

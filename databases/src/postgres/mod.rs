@@ -4,6 +4,8 @@ mod connect;
 pub mod copy;
 mod decode;
 pub mod doctor;
+#[cfg(test)]
+mod fuzz;
 mod guard;
 mod introspect;
 pub mod numeric;

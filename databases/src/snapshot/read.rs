@@ -1,7 +1,7 @@
 //! Reading a snapshot.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch};
@@ -53,8 +53,8 @@ impl SnapshotSource {
             ));
         }
         // The files lie in the folder itself: a manifest leads nowhere else.
-        let plain = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
-        if let Some(table) = manifest.tables.iter().find(|table| !plain(&table.file)) {
+        let within = |file: &str| Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+        if let Some(table) = manifest.tables.iter().find(|table| !within(&table.file)) {
             return Err(damaged(&format!("the manifest says that {} lies outside the folder", table.name)));
         }
         let path = folder.join(CATALOG);
