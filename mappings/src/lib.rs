@@ -13,5 +13,7 @@ pub mod seen;
 mod expression;
 mod fit;
 mod functions;
+#[cfg(test)]
+mod fuzz;
 mod map;
 mod rows;
