@@ -14,6 +14,7 @@ mod plan;
 mod planted;
 mod refusals;
 mod releases;
+mod roles;
 mod routes;
 mod scaffold;
 mod situations;
