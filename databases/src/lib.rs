@@ -9,13 +9,17 @@
 
 pub mod error;
 pub mod filled;
+#[cfg(test)]
+mod fuzz;
 pub mod location;
 pub mod mssql;
 pub mod open;
+mod pace;
 pub mod postgres;
 pub mod secret;
 pub mod sink;
 pub mod snapshot;
+mod socket;
 pub mod source;
 
 pub use error::{Error, ErrorKind};

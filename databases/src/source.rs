@@ -72,6 +72,8 @@ pub struct ReadRequest {
     pub batch_bytes: usize,
     /// Bytes a cell at most; a larger one makes a [`RefusedRow`].
     pub max_cell: usize,
+    /// Rows that are believed at most: a server that sends more has none of these, and never comes to an end.
+    pub at_most: u64,
     /// Who turns texts of a code page into Unicode.
     pub texts: Texts,
 }
@@ -98,6 +100,7 @@ impl ReadRequest {
             batch_bytes: BATCH_BYTES,
             max_cell: MAX_CELL,
             texts: Texts::default(),
+            at_most: u64::MAX,
         }
     }
 
@@ -105,6 +108,14 @@ impl ReadRequest {
     #[must_use]
     pub fn columns(mut self, columns: Vec<String>) -> Self {
         self.columns = columns;
+        self
+    }
+
+    /// The same from a table that had so many rows when they were counted: twice as many and a million more are believed,
+    /// for the system may go on working.
+    #[must_use]
+    pub fn counted(mut self, rows: u64) -> Self {
+        self.at_most = rows.saturating_mul(2).saturating_add(1_000_000);
         self
     }
 

@@ -152,6 +152,13 @@ impl Plan {
         sha256(serde_json::to_string(&unsealed).unwrap_or_default().as_bytes())
     }
 
+    /// The plan with the seal that it must have.
+    #[cfg(test)]
+    pub(crate) fn resealed(mut self) -> Self {
+        self.seal = self.sealed();
+        self
+    }
+
     /// Reads a plan and holds it against its seal.
     ///
     /// # Errors

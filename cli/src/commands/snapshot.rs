@@ -33,7 +33,7 @@ pub(crate) async fn snapshot(args: Snapshot, session: &Session) -> Result<u8, Fa
     let done: Vec<(u64, u64)> = stream::iter(wanted.into_iter().map(|table| async move {
         let counted = source.count(table).await?;
         progress.rule(&table.name, counted);
-        let mut request = ReadRequest::all(Arc::new(table.clone()));
+        let mut request = ReadRequest::all(Arc::new(table.clone())).counted(counted);
         request.max_cell = args.max_cell * 1024 * 1024;
         let mut file = sink.table(table)?;
         let mut rows = source.read(request);

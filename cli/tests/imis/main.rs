@@ -6,6 +6,7 @@
 mod country;
 mod faults;
 mod harness;
+mod hostile;
 mod manual;
 mod migrations;
 mod official;
@@ -14,6 +15,7 @@ mod plan;
 mod planted;
 mod refusals;
 mod releases;
+mod roles;
 mod routes;
 mod scaffold;
 mod situations;

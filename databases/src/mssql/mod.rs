@@ -8,11 +8,15 @@
 //!
 //! Nothing is ever written to the source, no lock hints are used, and each range is read with one statement.
 
+mod allowance;
 mod clock;
 mod connect;
 mod decode;
 mod facts;
+#[cfg(test)]
+mod fuzz;
 mod introspect;
+mod oversize;
 mod query;
 mod read;
 mod select;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -13,12 +12,12 @@ use tiberius::{ColumnData, QueryItem, Row};
 use super::connect::Server;
 use super::decode::{self, Gatherer, Taken};
 use super::select::{Form, Selection};
-use super::{Shared, query, trouble};
+use super::{Shared, oversize, query, trouble};
 use crate::error::{Error, ErrorKind};
 use crate::source::{Chunk, ChunkStream, Denied, ReadRequest, RefusedRow, Rights};
 
-/// How long a server may be silent in the middle of an answer: a lock may be waited for, a dead line not for ever.
-const SILENCE: Duration = Duration::from_secs(900);
+/// Rows too large to be read that are passed over in one reading. Each of them was half on the line before it was known.
+const MOST_OVERSIZED: usize = 1_000;
 /// How many bytes of a table without an order are kept back until it is certain that its texts can be read plainly.
 const KEPT_BACK: usize = 16 * 1024 * 1024;
 
@@ -35,21 +34,29 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
         let mut selection = Selection::new(&request, shared.collation().await)?;
         let mut from = request.range.from;
         let mut form = Form::Plain;
+        let (mut seen, mut skipped) = (0_u64, 0);
         loop {
             let plain = form == Form::Plain && selection.has_text();
             let keep_back = plain && selection.order.is_none();
             let mut kept = Kept::default();
             let mut batch = Gathering::new(&request, &selection, form)?;
             let mut client = server.client().await?;
+            let mut oversized = false;
             let is_complete = {
-                let answer = client.simple_query(selection.sql(form, from)).await;
+                let allowance = client.allowance.clone();
+                allowance.row(request.max_cell);
+                let answer = client.tds.simple_query(selection.sql(form, from)).await;
                 let mut answer = answer.map_err(|e| trouble::failed(server.address(), &doing, e))?;
                 loop {
-                    let next = tokio::time::timeout(SILENCE, answer.next()).await;
-                    match next.map_err(|_| trouble::silent(server.address(), &doing, SILENCE.as_secs()))? {
+                    match answer.next().await {
                         None => break true,
                         Some(Ok(QueryItem::Metadata(_))) => {}
                         Some(Ok(QueryItem::Row(row))) => {
+                            allowance.row(request.max_cell);
+                            seen += 1;
+                            if seen > request.at_most {
+                                Err(trouble::endless(server.address(), &doing, request.at_most))?;
+                            }
                             batch.take(&row)?;
                             if batch.is_full() && !keep_back {
                                 yield batch.finish()?;
@@ -62,6 +69,10 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
                             }
                         }
                         Some(Err(error)) if plain && may_be_a_text(&error) => break false,
+                        Some(Err(_)) if allowance.is_exceeded() && selection.order.is_some() => {
+                            oversized = true;
+                            break false;
+                        }
                         Some(Err(error)) => Err(trouble::failed(server.address(), &doing, error))?,
                     }
                 }
@@ -83,6 +94,22 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             }
             if is_complete {
                 break;
+            }
+            if oversized {
+                skipped += 1;
+                let next = batch.last_key.map_or(from, |last| last.checked_add(1));
+                let (key, row) = oversize::next_row(server, &request, &selection, next).await?;
+                if skipped > MOST_OVERSIZED {
+                    Err(trouble::oversized(server.address(), &doing))?;
+                }
+                let mut chunk = Gathering::new(&request, &selection, form)?.finish()?;
+                chunk.refused.push(row);
+                yield chunk;
+                if key == i64::MAX {
+                    break;
+                }
+                from = Some(key + 1);
+                continue;
             }
             from = match (selection.order, batch.last_key) {
                 (Some(_), Some(_)) if !batch.in_order => {
@@ -132,7 +159,7 @@ async fn learn_code_pages(shared: &Shared, selection: &mut Selection) {
 }
 
 /// A batch that is being gathered.
-struct Gathering<'a> {
+pub(super) struct Gathering<'a> {
     request: &'a ReadRequest,
     schema: Arc<Schema>,
     /// For each slot its column, if it was asked for.
@@ -154,7 +181,7 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    fn new(request: &'a ReadRequest, selection: &Selection, form: Form) -> Result<Self, Error> {
+    pub(super) fn new(request: &'a ReadRequest, selection: &Selection, form: Form) -> Result<Self, Error> {
         let mut gatherers = Vec::new();
         let mut fields = Vec::new();
         for slot in &selection.slots {
@@ -197,10 +224,15 @@ impl<'a> Gathering<'a> {
     }
 
     /// Takes a row: all of it, or none of it and its key among the refused.
-    fn take(&mut self, row: &Row) -> Result<(), Error> {
+    pub(super) fn take(&mut self, row: &Row) -> Result<(), Error> {
         if let Some(order) = self.order {
             let cell = row.cells().nth(order).map(|(_, cell)| cell);
             let key = cell.and_then(decode::whole::<i64>).ok_or_else(|| self.misfit(order, "something else"))?;
+            let range = &self.request.range;
+            if range.from.is_some_and(|from| key < from) || range.to.is_some_and(|to| key >= to) {
+                let table = self.request.table.table_name();
+                return Err(Error::failed(format!("reading {table} failed: the server sends rows of another range")));
+            }
             self.in_order &= self.last_key.is_none_or(|last| last < key);
             self.last_key = Some(key);
         }
@@ -278,7 +310,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// The rows so far as a chunk; the next ones begin a new chunk.
-    fn finish(&mut self) -> Result<Chunk, Error> {
+    pub(super) fn finish(&mut self) -> Result<Chunk, Error> {
         let columns = self.gatherers.iter_mut().flatten().map(Gatherer::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|e| {

@@ -8,7 +8,7 @@ use std::io;
 use openssl::x509::X509VerifyResult;
 use tiberius::error::TokenError;
 
-use super::tls::LineError;
+use super::tls::{LineError, STALLED};
 use crate::error::{Error, ErrorKind};
 use crate::location::MssqlAddress;
 
@@ -60,9 +60,10 @@ pub(super) fn no_instance(address: &MssqlAddress) -> Error {
 pub(super) fn no_line(address: &MssqlAddress, error: LineError) -> Error {
     let place = place(address);
     match error {
-        LineError::Broken(cause) => {
-            unreachable(format!("the connection to {place} broke off during the greeting")).caused_by(cause).passing()
-        }
+        LineError::Broken(cause) => unreachable(format!("the connection to {place} broke off during the greeting"))
+            .with_help("Is it a SQL Server? Check host and port.")
+            .caused_by(cause)
+            .passing(),
         LineError::NotSqlServer => unreachable(format!("what listens at {} is not a SQL Server", address.server()))
             .with_help("Check the port; SQL Server's own is 1433."),
         LineError::NoEncryption => unreachable(format!("{place} offers no encryption")).with_help(
@@ -164,17 +165,46 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
             broken(&format!("the connection to {place} broke off while {doing}"), error)
         }
         // The rest quotes no values: it speaks of lengths, tokens and encodings.
-        _ => Error::failed(format!("{doing} failed: the answer of {place} cannot be understood")).caused_by(error),
+        _ => Error::failed(format!("{doing} failed: the answer of {place} cannot be understood"))
+            .caused_by(error)
+            .with_help("Is there something between us and the server that changes what it sends? Then read past it."),
     }
 }
 
-/// The server stayed silent for too long in the middle of an answer.
-pub(super) fn silent(address: &MssqlAddress, doing: &str, seconds: u64) -> Error {
-    unreachable(format!("{} has sent nothing for {seconds} s while {doing}", place(address))).passing()
+/// The server took too long for the whole of an answer.
+pub(super) fn slow(address: &MssqlAddress, doing: &str, seconds: u64) -> Error {
+    unreachable(format!("{} did not come to an end within {seconds} s while {doing}", place(address)))
+        .with_help(PATIENCE_HELP)
+        .passing()
 }
 
+/// A row has more bytes than any may have, and cannot be passed over.
+pub(super) fn oversized(address: &MssqlAddress, doing: &str) -> Error {
+    Error::failed(format!("{doing} failed: {} sends rows larger than a cell may be", place(address)))
+        .with_help("--max-cell=MIB lets in larger cells; it costs three times as much memory.")
+}
+
+/// The server sends more rows than there can be.
+pub(super) fn endless(address: &MssqlAddress, doing: &str, rows: u64) -> Error {
+    Error::failed(format!(
+        "{doing} failed: {} sends more than {rows} rows, and there cannot be as many",
+        place(address)
+    ))
+    .with_help("Is it a SQL Server? If the table grew that much meanwhile, start again.")
+}
+
+const PATIENCE_HELP: &str = "silence=SECONDS in the address waits longer. Is the server busy, does another session hold a lock, is the line dead?";
+
 fn broken(message: &str, cause: tiberius::error::Error) -> Error {
-    unreachable(message.to_owned()).caused_by(cause).passing()
+    // tiberius wraps what the line says once or twice, always with the same words.
+    let text = cause.to_string();
+    let said = text.rsplit("performing I/O: ").next().unwrap_or(&text).to_owned();
+    let help = if said.starts_with(STALLED) {
+        PATIENCE_HELP
+    } else {
+        "Try again. If it stays, look into the server's error log, and at what lies on the way."
+    };
+    unreachable(message.to_owned()).with_help(help).caused_by(said).passing()
 }
 
 /// An error that we do not know by its number. Those of severity 20 and above end the connection.

@@ -4,6 +4,9 @@ mod connect;
 pub mod copy;
 mod decode;
 pub mod doctor;
+#[cfg(test)]
+mod fuzz;
+mod guard;
 mod introspect;
 pub mod numeric;
 mod read;
@@ -17,7 +20,7 @@ use async_trait::async_trait;
 use imis_schemas::{Catalog, Engine, Table};
 use tokio::sync::OnceCell;
 
-pub use connect::{Connection, Pool, connect, describe_error};
+pub use connect::{Connection, Pool, cell, connect, describe_error};
 pub use introspect::{STATE_SCHEMA, introspect};
 pub use read::read_within;
 pub use sink::{PostgresSink, copy_statement};
@@ -77,7 +80,7 @@ impl Source for PostgresSource {
             .query_one(&sql, &[])
             .await
             .map_err(|e| describe_error(e, &format!("counting the rows of {name}")))?;
-        Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+        Ok(u64::try_from(cell::<i64>(&row, 0)?).unwrap_or(0))
     }
 
     async fn bounds(&self, table: &Table, column: &str) -> Result<Option<(i64, i64)>, Error> {
@@ -91,7 +94,7 @@ impl Source for PostgresSource {
             .query_one(&sql, &[])
             .await
             .map_err(|e| describe_error(e, &format!("looking for the bounds of {name}.{column}")))?;
-        Ok(row.get::<_, Option<i64>>(0).zip(row.get::<_, Option<i64>>(1)))
+        Ok(cell::<Option<i64>>(&row, 0)?.zip(cell::<Option<i64>>(&row, 1)?))
     }
 
     fn read(&self, request: ReadRequest) -> ChunkStream {
@@ -104,7 +107,7 @@ impl Source for PostgresSource {
             .query_one("SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'", &[])
             .await
             .map_err(|e| describe_error(e, "asking how the server is set"))?;
-        Ok(if row.get::<_, bool>(0) || row.get::<_, bool>(1) { Consistency::Frozen } else { Consistency::Fuzzy })
+        Ok(if cell(&row, 0)? || cell(&row, 1)? { Consistency::Frozen } else { Consistency::Fuzzy })
     }
 
     async fn answer(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {

@@ -1,7 +1,7 @@
 //! Reading a snapshot.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch};
@@ -51,6 +51,11 @@ impl SnapshotSource {
                 ErrorKind::Usage,
                 format!("{} was written by a later version of imis", folder.display()),
             ));
+        }
+        // The files lie in the folder itself: a manifest leads nowhere else.
+        let within = |file: &str| Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+        if let Some(table) = manifest.tables.iter().find(|table| !within(&table.file)) {
+            return Err(damaged(&format!("the manifest says that {} lies outside the folder", table.name)));
         }
         let path = folder.join(CATALOG);
         let text = fs::read_to_string(&path).map_err(|e| trouble("read", &path, e))?;

@@ -73,6 +73,9 @@ impl Run<'_> {
         let open = || -> ChunkStream {
             let mut request = ReadRequest::all(Arc::clone(table)).columns(way.read.clone()).range(range.clone());
             request.max_cell = self.options.max_cell;
+            if let Some(planned) = self.plan.rules.iter().find(|planned| planned.rule == rule.name) {
+                request = request.counted(planned.rows);
+            }
             self.source.read(request)
         };
         loop {

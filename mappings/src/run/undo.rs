@@ -49,12 +49,14 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
         .map_err(doing)?
         .get::<_, Option<i64>>(0);
     if let Some(last) = last {
-        // Whoever has worked with the target has left a row somewhere, not only in the tables of the mapping.
+        // Whoever has worked with the target has left a row somewhere, not only in the tables of the mapping. What a role
+        // that only loads may not read is somebody else's.
         let all = transaction
             .query(
                 "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                  WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname NOT LIKE 'pg\\_%' \
-                 AND n.nspname NOT IN ('information_schema', 'imis_migration') ORDER BY 1, 2",
+                 AND n.nspname NOT IN ('information_schema', 'imis_migration') \
+                 AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1, 2",
                 &[],
             )
             .await
