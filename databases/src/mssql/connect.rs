@@ -4,12 +4,14 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use openssl::ssl::SslConnector;
+use socket2::{SockRef, TcpKeepalive};
 use tiberius::{AuthMethod, Client as TdsClient, Config, EncryptionLevel, SqlBrowser};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::tls::{self, Line, TlsFacts};
+use super::transaction::Transaction;
 use super::trouble;
 use crate::error::{Error, ErrorKind};
 use crate::location::{MssqlAddress, Trust};
@@ -23,6 +25,8 @@ pub(super) const READERS: usize = 16;
 const PACKET_SIZE: u32 = 16_000;
 /// How long an idle connection is good for. Firewalls forget quiet connections without telling anybody.
 const IDLE: Duration = Duration::from_secs(60);
+/// After how much silence the line is tried.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How often a server may send us on to another.
 const ROUTES: usize = 2;
 
@@ -35,6 +39,7 @@ pub(super) struct Server {
     idle: Mutex<Vec<(Client, Instant)>>,
     readers: Semaphore,
     keep: usize,
+    transaction: OnceLock<tokio::sync::Mutex<Transaction>>,
 }
 
 impl Server {
@@ -48,6 +53,7 @@ impl Server {
             idle: Mutex::new(Vec::new()),
             readers: Semaphore::new(readers),
             keep: readers,
+            transaction: OnceLock::new(),
         })
     }
 
@@ -58,6 +64,16 @@ impl Server {
     /// What was agreed on for the first connection, if it is encrypted.
     pub(super) fn tls_facts(&self) -> Option<&TlsFacts> {
         self.tls_facts.get()
+    }
+
+    /// From here on everything is read in one transaction.
+    pub(super) fn read_in_one_transaction(&self) {
+        self.transaction.get_or_init(tokio::sync::Mutex::default);
+    }
+
+    /// The transaction in which everything is read, if that was chosen.
+    pub(super) fn transaction(&self) -> Option<&tokio::sync::Mutex<Transaction>> {
+        self.transaction.get()
     }
 
     /// Waits until one more range may be read.
@@ -170,5 +186,7 @@ async fn dial(address: &MssqlAddress, config: &Config) -> Result<TcpStream, Erro
     };
     // Requests are small and wait for their answers; without this each costs a delay.
     let _ = tcp.set_nodelay(true);
+    // A connection that holds a transaction may be quiet for as long as the target works; a firewall must not forget it.
+    let _ = SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE));
     Ok(tcp)
 }

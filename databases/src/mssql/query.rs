@@ -5,24 +5,38 @@ use std::time::Duration;
 use tiberius::{ColumnData, Row};
 
 use super::connect::Server;
+use super::transaction::Lease;
 use super::{decode, trouble};
 use crate::error::Error;
 
 /// How long the answer to a question about the catalogue may take. Counting a large table may take longer.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// All rows of a statement's answer.
+/// All rows of a statement's answer, about the server or the catalogue.
 pub(super) async fn rows(server: &Server, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
-    let mut client = server.client().await?;
+    ask(server, Lease::Own(server.client().await?), doing, sql).await
+}
+
+/// All rows of a statement's answer, in the state that is read.
+pub(super) async fn rows_within(server: &Server, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
+    ask(server, server.lease(doing).await?, doing, sql).await
+}
+
+async fn ask(server: &Server, mut lease: Lease<'_>, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
+    let client = lease.client()?;
     let answer = async {
         let answer = client.simple_query(sql).await?;
         answer.into_first_result().await
     };
     let answer = tokio::time::timeout(PATIENCE, answer).await;
-    let answer = answer.map_err(|_| trouble::silent(server.address(), doing, PATIENCE.as_secs()))?;
-    let rows = answer.map_err(|e| trouble::failed(server.address(), doing, e))?;
-    server.give_back(client);
-    Ok(rows)
+    let answer = answer.map_err(|_| trouble::silent(server.address(), doing, PATIENCE.as_secs()));
+    match answer.and_then(|rows| rows.map_err(|e| trouble::failed(server.address(), doing, e))) {
+        Ok(rows) => {
+            lease.give_back(server);
+            Ok(rows)
+        }
+        Err(error) => Err(lease.failed(doing, error).await),
+    }
 }
 
 /// A text; `None` for NULL and what is no text.
