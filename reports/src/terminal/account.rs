@@ -3,6 +3,7 @@
 use imis_mappings::account::{Account, RejectedRow, RuleAccount, TableAccount};
 
 use super::{Cell, Style, Tint, facts, table};
+use crate::consistency;
 use crate::escape;
 use crate::mask;
 use crate::number::counted;
@@ -13,13 +14,18 @@ const REJECTS: usize = 10;
 
 /// What became of every row, for people.
 pub fn account(account: &Account, style: &Style) -> String {
-    let mut text = facts(&[
+    let mut told = vec![
         ("run", account.run.clone()),
         ("mapping", account.mapping.clone()),
         ("from", account.from.clone()),
         ("to", account.to.clone()),
         ("when", format!("{} to {}", account.started, account.finished)),
-    ]);
+    ];
+    if let Some(level) = account.consistency {
+        told.push(("source", consistency::vouched(level, &account.reading)));
+        told.extend(consistency::changes(level, &account.reading).map(|changes| ("changes", changes)));
+    }
+    let mut text = facts(&told);
     text += &rules(account, style);
     text += &tables(account, style);
     text += &losses(account, style);
@@ -174,8 +180,12 @@ fn verdict(account: &Account, style: &Style) -> String {
     match Verdict::of(account) {
         Verdict::Clean => style.tint(Tint::Good, "The account balances; no row was rejected.") + "\n",
         Verdict::Rejects => style.tint(Tint::Warning, &format!("The account balances; {rejected} rejected.")) + "\n",
-        Verdict::Unbalanced => {
-            let mut text = style.tint(Tint::Bad, "The account does not balance:") + "\n";
+        Verdict::Disturbed | Verdict::Unbalanced => {
+            let said = match Verdict::of(account) {
+                Verdict::Disturbed => "The account balances, but the source did not stand still:",
+                _ => "The account does not balance:",
+            };
+            let mut text = style.tint(Tint::Bad, said) + "\n";
             for complaint in complaints(account) {
                 text += &format!("- {}\n", escape::terminal(&complaint));
             }

@@ -9,7 +9,7 @@ use imis_mappings::run::Scanned;
 
 use super::{Cell, Style, facts, table};
 use crate::number::counted;
-use crate::words;
+use crate::{consistency, escape, words};
 
 /// What a run would do, for people.
 pub fn plan(plan: &Plan, style: &Style) -> String {
@@ -22,7 +22,8 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     text += &rules(plan, style);
     text += &hazards(&plan.hazards, style);
     text += &style.heading("Consistency of the source");
-    text + words::consistency(plan.consistency) + "\n"
+    text += &format!("{}\n", escape::terminal(&consistency::vouched(plan.consistency, &plan.reading)));
+    text + &consistency::changes(plan.consistency, &plan.reading).map_or(String::new(), |changes| changes + "\n")
 }
 
 fn rules(plan: &Plan, style: &Style) -> String {

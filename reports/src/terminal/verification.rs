@@ -3,6 +3,7 @@
 use imis_mappings::verify::{Status, TableVerdict, Verification};
 
 use super::{Cell, Style, Tint, facts, table};
+use crate::consistency;
 use crate::escape;
 use crate::number::thousands;
 use crate::verification::{
@@ -18,6 +19,15 @@ pub fn verification(found: &Verification, style: &Style) -> String {
     head.extend(found.mapping.iter().map(|mapping| ("mapping", mapping.clone())));
     head.extend(found.run.iter().map(|run| ("run", run.clone())));
     head.push(("when", format!("{} to {}", found.started, found.finished)));
+    for (name, changed, level, reading) in [
+        ("from was", "from changed", found.from_consistency, &found.from_reading),
+        ("to was", "to changed", found.to_consistency, &found.to_reading),
+    ] {
+        head.push((name, consistency::vouched(level, reading)));
+        head.extend(
+            consistency::changes(level, reading).filter(|_| reading.before.is_some()).map(|said| (changed, said)),
+        );
+    }
     let mut text = facts(&head);
     text += &totals(found, style);
     text += &tables(found, style);
@@ -34,12 +44,13 @@ pub fn verification(found: &Verification, style: &Style) -> String {
     let proof = Proof::of(found);
     let tint = match proof {
         Proof::Equal | Proof::Explained => Tint::Good,
-        Proof::Differs => Tint::Bad,
+        Proof::Disturbed | Proof::Differs => Tint::Bad,
     };
-    if proof != Proof::Differs {
+    if found.holds() {
         return text + &style.tint(tint, &proof.sentence(found)) + "\n";
     }
-    text += &(style.tint(tint, "The two sides differ:") + "\n");
+    let said = if proof == Proof::Differs { "The two sides differ:" } else { "What was compared did not stand still:" };
+    text += &(style.tint(tint, said) + "\n");
     for complaint in complaints(found) {
         text += &format!("- {}\n", escape::terminal(&complaint));
     }
