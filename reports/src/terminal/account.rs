@@ -2,7 +2,7 @@
 
 use imis_mappings::account::{Account, RejectedRow, RuleAccount, TableAccount};
 
-use super::{Cell, Style, Tint, facts, table};
+use super::{Cell, Style, Tint, facts, paragraph, table};
 use crate::consistency;
 use crate::escape;
 use crate::mask;
@@ -14,18 +14,13 @@ const REJECTS: usize = 10;
 
 /// What became of every row, for people.
 pub fn account(account: &Account, style: &Style) -> String {
-    let mut told = vec![
+    let mut text = facts(&[
         ("run", account.run.clone()),
         ("mapping", account.mapping.clone()),
         ("from", account.from.clone()),
         ("to", account.to.clone()),
         ("when", format!("{} to {}", account.started, account.finished)),
-    ];
-    if let Some(level) = account.consistency {
-        told.push(("source", consistency::vouched(level, &account.reading)));
-        told.extend(consistency::changes(level, &account.reading).map(|changes| ("changes", changes)));
-    }
-    let mut text = facts(&told);
+    ]);
     text += &rules(account, style);
     text += &tables(account, style);
     text += &losses(account, style);
@@ -35,6 +30,11 @@ pub fn account(account: &Account, style: &Style) -> String {
         for note in &account.notes {
             text += &format!("- {}\n", escape::terminal(note));
         }
+    }
+    if let Some(level) = account.consistency {
+        text += &style.heading("Consistency of the source");
+        text += &paragraph(&consistency::vouched(level, &account.reading), style);
+        text += &consistency::changes(level, &account.reading).map_or(String::new(), |said| paragraph(&said, style));
     }
     text.push('\n');
     text + &verdict(account, style)
@@ -187,7 +187,7 @@ fn verdict(account: &Account, style: &Style) -> String {
             };
             let mut text = style.tint(Tint::Bad, said) + "\n";
             for complaint in complaints(account) {
-                text += &format!("- {}\n", escape::terminal(&complaint));
+                text += &paragraph(&format!("- {complaint}"), style);
             }
             text
         }

@@ -2,7 +2,7 @@
 
 use imis_mappings::verify::{Status, TableVerdict, Verification};
 
-use super::{Cell, Style, Tint, facts, table};
+use super::{Cell, Style, Tint, facts, paragraph, table};
 use crate::consistency;
 use crate::escape;
 use crate::number::thousands;
@@ -19,15 +19,6 @@ pub fn verification(found: &Verification, style: &Style) -> String {
     head.extend(found.mapping.iter().map(|mapping| ("mapping", mapping.clone())));
     head.extend(found.run.iter().map(|run| ("run", run.clone())));
     head.push(("when", format!("{} to {}", found.started, found.finished)));
-    for (name, changed, level, reading) in [
-        ("from was", "from changed", found.from_consistency, &found.from_reading),
-        ("to was", "to changed", found.to_consistency, &found.to_reading),
-    ] {
-        head.push((name, consistency::vouched(level, reading)));
-        head.extend(
-            consistency::changes(level, reading).filter(|_| reading.before.is_some()).map(|said| (changed, said)),
-        );
-    }
     let mut text = facts(&head);
     text += &totals(found, style);
     text += &tables(found, style);
@@ -39,6 +30,14 @@ pub fn verification(found: &Verification, style: &Style) -> String {
             text += &format!("- {}\n", escape::terminal(note));
         }
         text += &more(notes.len(), SHOWN, style);
+    }
+    text += &style.heading("Consistency");
+    for (name, level, reading) in
+        [("from", found.from_consistency, &found.from_reading), ("to", found.to_consistency, &found.to_reading)]
+    {
+        text += &paragraph(&format!("{name}: {}", consistency::vouched(level, reading)), style);
+        let changes = consistency::changes(level, reading).filter(|_| reading.before.is_some());
+        text += &changes.map_or(String::new(), |said| paragraph(&said, style));
     }
     text.push('\n');
     let proof = Proof::of(found);
@@ -52,7 +51,7 @@ pub fn verification(found: &Verification, style: &Style) -> String {
     let said = if proof == Proof::Differs { "The two sides differ:" } else { "What was compared did not stand still:" };
     text += &(style.tint(tint, said) + "\n");
     for complaint in complaints(found) {
-        text += &format!("- {}\n", escape::terminal(&complaint));
+        text += &paragraph(&format!("- {complaint}"), style);
     }
     text
 }
