@@ -211,6 +211,9 @@ pub(crate) fn conclude(
             .map_err(|e| Failure::failed(format!("the report cannot be written: {e}")))?;
         session.say(&format!("The report: {}", folder.join("index.html").display()));
     }
+    if account.is_disturbed() {
+        session.warn("Somebody wrote to the source while it was read, although it was to stand still. Take the run back with --undo.");
+    }
     if !account.balances() {
         session.say("The account does not balance: see above. Take the run back with --undo.");
         return Ok(DATA);

@@ -93,5 +93,8 @@ fn conclude(found: &Verification, args: &Verify, session: &Session) -> Result<u8
             .map_err(|e| Failure::failed(format!("the report cannot be written: {e}")))?;
         session.say(&format!("The report: {}", folder.join("index.html").display()));
     }
+    for name in found.disturbed() {
+        session.warn(&format!("Somebody wrote to {name} while it was read, although it was to stand still."));
+    }
     Ok(if found.holds() { DONE } else { DATA })
 }
