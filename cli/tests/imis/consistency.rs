@@ -19,12 +19,12 @@ to: rows
 rules:
   a: { from: A, to: a, leave: { V: 'it has no meaning elsewhere' } }
   b: { from: B, to: b, leave: { V: 'it has no meaning elsewhere' } }
-  both:
+  sums:
     from:
       query: |
         select a.Id as id, a.N + b.N as n from source.A a join source.B b on a.Id = b.Id
         join (select Id, max(N) as n from source.B group by Id) c on c.Id = a.Id
-    to: both
+    to: sums
   thrice:
     from:
       query: |
@@ -35,7 +35,7 @@ rules:
 const TARGET: &str = "
     CREATE TABLE a (id int PRIMARY KEY, n int, t varchar(200));
     CREATE TABLE b (id int PRIMARY KEY, n int, t varchar(200));
-    CREATE TABLE both (id int PRIMARY KEY, n int);
+    CREATE TABLE sums (id int PRIMARY KEY, n int);
     CREATE TABLE thrice (id int PRIMARY KEY, n int);";
 
 /// A source of two tables of 600 rows, all with 1, and an empty target.
@@ -106,7 +106,7 @@ impl Case {
             "sum(n) FROM a",
             "count(*) FROM b",
             "sum(n) FROM b",
-            "sum(n) FROM both",
+            "sum(n) FROM sums",
             "sum(n) FROM thrice",
         ];
         for (place, sql) in found.iter_mut().zip(asked) {
