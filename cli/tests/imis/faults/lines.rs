@@ -9,7 +9,7 @@ use imis_fixtures::line::{Cut, Line};
 use imis_fixtures::postgres::Cluster;
 use imis_fixtures::sqlserver::{Fault, FaultKind, SqlError};
 
-use super::{Stage, ranges_are_in};
+use super::{Stage, country, ranges_are_in};
 use crate::harness::Said;
 
 /// Packets of the longest answer, as the server cuts it; one more cuts nothing.
@@ -70,6 +70,20 @@ async fn the_target_breaks_off_anywhere() {
         .buffer_unordered(3)
         .for_each(|done| async { done.unwrap() })
         .await;
+}
+
+/// All is read in one transaction, and it is lost: there is no other that sees the same. Where nobody changed anything since, the run
+/// goes on all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_transaction_of_all_reads_is_lost() {
+    let stage = Stage::read_from("lost", country(1)).await;
+    let database = stage.target().await;
+    stage.server.fault(Fault::once("[Story]", FaultKind::Cut { after_packets: 2 }));
+    let said =
+        stage.imis(&database, &["migrate"]).failed(1, "the one transaction in which the source is read was lost", &[]);
+    assert!(!said.stderr.contains("trying again") && said.stderr.contains("--undo"), "{}", said.stderr);
+    stage.imis(&database, &["migrate", "--resume"]).failed(3, "rejected", &[]);
+    stage.is_well(&database, "taken up in another transaction");
 }
 
 /// What a source may say in the middle of an answer, and whether it is worth another try.

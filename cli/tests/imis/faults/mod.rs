@@ -81,8 +81,9 @@ rules:
 const ROWS: u32 = 300;
 
 /// The source: three hundred rows, some of them broken.
-fn country() -> SqlServer {
-    let server = SqlServer::start(Options::new(Tables::new(Catalog::new(Engine::Mssql)).unwrap(), PASSWORD)).unwrap();
+fn country(snapshot_isolation: u8) -> SqlServer {
+    let options = Options::new(Tables::new(Catalog::new(Engine::Mssql)).unwrap(), PASSWORD);
+    let server = SqlServer::start(Options { snapshot_isolation, ..options }).unwrap();
     let all = |one: &dyn Fn(u32) -> String, count: u32| (1..=count).map(one).collect::<Vec<_>>().join(", ");
     let story = "a story that is long enough to fill some packets ".repeat(6);
     let row = |n: u32| {
@@ -137,7 +138,10 @@ struct Stage {
 impl Stage {
     /// Sets up a stage whose databases begin with a name.
     async fn new(name: &str) -> Self {
-        let server = country();
+        Stage::read_from(name, country(0)).await
+    }
+
+    async fn read_from(name: &str, server: SqlServer) -> Self {
         let desk = Desk::new().with("IMIS_MSSQL_PASSWORD", PASSWORD);
         desk.write("faults.yaml", MAPPING);
         let template = format!("faults_{name}");
