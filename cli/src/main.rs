@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _places = fail::FailScenario::setup();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

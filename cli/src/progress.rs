@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use imis_databases::Error;
 use imis_mappings::run::Progress;
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
@@ -85,6 +86,16 @@ impl Progress for Bars {
         self.total.inc(more);
         if let Some(bar) = self.rules.lock().unwrap_or_else(PoisonError::into_inner).get(rule) {
             bar.inc(more);
+        }
+    }
+
+    fn again(&self, error: &Error, pause: Duration) {
+        let said = format!("imis: {error}; trying again in {:.1} s", pause.as_secs_f64());
+        match &self.bars {
+            Some(bars) => {
+                let _ = bars.println(said);
+            }
+            None => eprintln!("{said}"),
         }
     }
 

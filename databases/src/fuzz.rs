@@ -56,7 +56,11 @@ fn fuzz_location() {
                     assert!(!shown.contains(password) && !debug.contains(password));
                 }
             }
-            Err(error) => assert!(!error.to_string().contains("!!secret")),
+            // The name of a file may be repeated; nothing that could be an address may.
+            Err(error) if text.contains("://") || text.contains(['=', '@']) => {
+                assert!(!format!("{error} {error:?}").contains("!!secret"));
+            }
+            Err(_) => {}
         }
     });
 }

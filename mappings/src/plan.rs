@@ -94,6 +94,8 @@ pub struct Ends<'a> {
     pub to: String,
     /// The source's name.
     pub from: String,
+    /// About how many rows a range has; [`ROWS_A_RANGE`] suits most lines.
+    pub rows_a_range: u64,
 }
 
 impl Plan {
@@ -209,7 +211,7 @@ async fn planned(rule: &BoundRule, ends: &Ends<'_>) -> Result<PlannedRule, Error
         (Way::Rows(_), Some(table)) => {
             let rows = ends.source.count(table).await?;
             let engine = ends.source_catalog.engine;
-            (rows, plan_ranges(ends.source.as_ref(), table, engine, rows, ROWS_A_RANGE).await?)
+            (rows, plan_ranges(ends.source.as_ref(), table, engine, rows, ends.rows_a_range.max(1)).await?)
         }
         (Way::Query(_), Some(table)) => (ends.source.count(table).await?, vec![KeyRange::whole()]),
         (Way::Query(_), None) => (0, vec![KeyRange::whole()]),

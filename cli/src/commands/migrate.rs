@@ -31,7 +31,7 @@ pub(crate) async fn migrate(args: Migrate, session: &Session) -> Result<u8, Fail
     let mapping = args.mapping.as_deref().unwrap_or(DEFAULT_PACK);
     let earlier = earlier_run(&args, session).await?;
     if let Some(state) = &earlier
-        && state.phase >= Phase::Finished
+        && state.phase >= Phase::Accounted
     {
         session.say(&format!("Run {} is finished already; there is nothing to resume.", state.run));
         return Ok(DONE);
@@ -40,7 +40,7 @@ pub(crate) async fn migrate(args: Migrate, session: &Session) -> Result<u8, Fail
     let plan = match (&earlier, &args.plan) {
         (Some(state), _) => Plan::parse(&state.plan)?,
         (None, Some(path)) => read_plan(path)?,
-        (None, None) => opened.plan().await?,
+        (None, None) => opened.plan(args.rows_a_range).await?,
     };
     refuse_changed(&opened, &plan)?;
     let id = earlier.map_or_else(run::new_id, |state| state.run);
@@ -98,7 +98,7 @@ async fn complete(
     }
     let plan = match &begun {
         Some(state) => Plan::parse(&state.plan)?,
-        None => opened.plan().await?.completing(&first.run),
+        None => opened.plan(args.rows_a_range).await?.completing(&first.run),
     };
     refuse_changed(&opened, &plan)?;
     let id = begun.map_or_else(run::new_id, |state| state.run);
@@ -227,7 +227,7 @@ async fn earlier_run(args: &Migrate, session: &Session) -> Result<Option<RunStat
     let latest = run::runs(&address).await?.into_iter().find(|state| state.phase != Phase::Undone);
     match latest {
         Some(state) if args.resume => Ok(Some(state)),
-        Some(state) if state.phase < Phase::Finished => Err(Failure::data(format!(
+        Some(state) if state.phase < Phase::Accounted => Err(Failure::data(format!(
             "run {} into this target is not finished (begun {}, {})",
             state.run,
             state.started,

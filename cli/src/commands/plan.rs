@@ -77,8 +77,7 @@ impl Session {
         }
         let target_catalog = Arc::new(mapping.loosened(Catalog::clone(&target_catalog)));
         // Made UUIDs belong to a country. Without its UUID the source's name stands for it, so that runs agree.
-        let namespace = country
-            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("imis:{}", from.to_lowercase()).as_bytes()));
+        let namespace = country.unwrap_or_else(|| namespace(&from));
         let bound = bind_live(&mapping, source.as_ref(), &source_catalog, &target_catalog, namespace).await?;
         Ok(Opened { mapping, bound, source, source_catalog, target, target_location, target_catalog, from, namespace })
     }
@@ -125,6 +124,11 @@ pub(crate) async fn errors_live(
     }
 }
 
+/// The namespace of made UUIDs that follows from a source's name.
+pub(crate) fn namespace(from: &str) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("imis:{}", from.to_lowercase()).as_bytes())
+}
+
 /// The shape of a modular snapshot.
 fn modular() -> Result<Catalog, Failure> {
     imis_schemas::release("modular/1.11").map_err(|e| Failure::failed(e.to_string()))
@@ -132,7 +136,7 @@ fn modular() -> Result<Catalog, Failure> {
 
 impl Opened {
     /// Makes the plan.
-    pub(crate) async fn plan(&self) -> Result<plan::Plan, Failure> {
+    pub(crate) async fn plan(&self, rows_a_range: u64) -> Result<plan::Plan, Failure> {
         let ends = plan::Ends {
             source: &self.source,
             source_catalog: &self.source_catalog,
@@ -140,6 +144,7 @@ impl Opened {
             target_catalog: &self.target_catalog,
             to: self.target_location.to_string(),
             from: self.from.clone(),
+            rows_a_range,
         };
         Ok(plan::Plan::make(&self.mapping, &self.bound, &ends, self.namespace).await?)
     }
@@ -149,7 +154,7 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
     let from = session.location(&args.ends.from)?;
     let source = session.open(&from).await?;
     let opened = session.ends(source, from.to_string(), &args.ends.to, &args.ends.mapping, args.ends.country).await?;
-    let plan = opened.plan().await?;
+    let plan = opened.plan(args.rows_a_range).await?;
     if let Some(path) = &args.output {
         let text = serde_json::to_string_pretty(&plan).map_err(|e| Failure::failed(e.to_string()))?;
         write_private(path, text.as_bytes())?;

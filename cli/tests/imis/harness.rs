@@ -17,6 +17,8 @@ pub(crate) struct Desk {
 /// What the command said.
 pub(crate) struct Said {
     pub(crate) code: i32,
+    /// The signal that ended it.
+    pub(crate) signal: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -67,7 +69,8 @@ impl Desk {
         (Said::of(child.wait_with_output().unwrap()), begun.elapsed(), peak)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The same, not run yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imis"));
         command.args(arguments).current_dir(self.folder.path()).env("HOME", self.folder.path());
         for (name, _) in std::env::vars() {
@@ -81,9 +84,10 @@ impl Desk {
 }
 
 impl Said {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Said {
             code: output.status.code().unwrap_or(-1),
+            signal: std::os::unix::process::ExitStatusExt::signal(&output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }

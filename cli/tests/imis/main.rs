@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
 
 mod country;
+mod faults;
 mod harness;
 mod hostile;
 mod manual;
@@ -20,3 +21,4 @@ mod scaffold;
 mod situations;
 mod types;
 mod values;
+mod verify;

@@ -8,6 +8,7 @@ use std::io;
 use openssl::x509::X509VerifyResult;
 use tiberius::error::TokenError;
 
+use super::allowance::Exceeded;
 use super::tls::{LineError, STALLED};
 use crate::error::{Error, ErrorKind};
 use crate::location::MssqlAddress;
@@ -32,6 +33,7 @@ pub(super) fn unresolved(address: &MssqlAddress, cause: io::Error) -> Error {
 pub(super) fn timed_out(address: &MssqlAddress) -> Error {
     unreachable(format!("{} did not answer within {} s", place(address), address.connect_timeout))
         .with_help("Check host, port and firewall; timeout=SECONDS in the address waits longer.")
+        .passing()
 }
 
 /// No TCP connection came about.
@@ -42,7 +44,7 @@ pub(super) fn not_connected(address: &MssqlAddress, cause: io::Error) -> Error {
         io::ErrorKind::ConnectionRefused => format!("nothing listens at {}", address.server()),
         _ => format!("{} cannot be reached", place(address)),
     };
-    unreachable(message).with_help(help).caused_by(cause)
+    unreachable(message).with_help(help).caused_by(cause).passing()
 }
 
 /// The SQL Browser did not say where an instance listens.
@@ -61,7 +63,8 @@ pub(super) fn no_line(address: &MssqlAddress, error: LineError) -> Error {
     match error {
         LineError::Broken(cause) => unreachable(format!("the connection to {place} broke off during the greeting"))
             .with_help("Is it a SQL Server? Check host and port.")
-            .caused_by(cause),
+            .caused_by(cause)
+            .passing(),
         LineError::NotSqlServer => unreachable(format!("what listens at {} is not a SQL Server", address.server()))
             .with_help("Check the port; SQL Server's own is 1433."),
         LineError::NoEncryption => unreachable(format!("{place} offers no encryption")).with_help(
@@ -154,7 +157,8 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
                 207 | 208 => Error::new(ErrorKind::Schema, format!("{message}: {}", token.message()))
                     .with_help("Either this server does not have it, or the schema was changed since it was read."),
                 1205 | 1222 => unreachable(format!("{message}: somebody else held a lock"))
-                    .with_help("Try again when the system is quieter."),
+                    .with_help("Try again when the system is quieter.")
+                    .passing(),
                 _ => server_error(&message, token),
             }
         }
@@ -195,19 +199,32 @@ fn broken(message: &str, cause: tiberius::error::Error) -> Error {
     // tiberius wraps what the line says once or twice, always with the same words.
     let text = cause.to_string();
     let said = text.rsplit("performing I/O: ").next().unwrap_or(&text).to_owned();
-    let help = if said.starts_with(STALLED) {
-        PATIENCE_HELP
+    let error = unreachable(message.to_owned());
+    // Who was silent for as long as was allowed, or never came to an end, is not asked again.
+    if said.starts_with(STALLED) {
+        error.with_help(PATIENCE_HELP).caused_by(said)
+    } else if said == Exceeded.to_string() {
+        error
+            .with_help("Is it a SQL Server, or is there something on the way that changes what it says?")
+            .caused_by(said)
     } else {
-        "Try again. If it stays, look into the server's error log, and at what lies on the way."
-    };
-    unreachable(message.to_owned()).with_help(help).caused_by(said)
+        let help = "Try again. If it stays, look into the server's error log, and at what lies on the way.";
+        error.with_help(help).caused_by(said).passing()
+    }
 }
 
 /// An error that we do not know by its number. Those of severity 20 and above end the connection.
 fn server_error(message: &str, token: &TokenError) -> Error {
     let kind = if token.class() >= 20 { ErrorKind::Unreachable } else { ErrorKind::Failed };
     let text = if may_quote_a_value(token.code()) { "a value cannot be converted" } else { token.message() };
+    // A server that stops, starts, fails over or runs short of memory or workers.
+    let passes = token.class() >= 20
+        || matches!(
+            token.code(),
+            701 | 802 | 8645 | 8651 | 17142 | 6005 | 6006 | 18401 | 983 | 10928 | 10929 | 40197 | 40501 | 40613
+        );
     Error::new(kind, format!("{message}: {text} (error {}, severity {})", token.code(), token.class()))
+        .passing_if(passes)
 }
 
 /// Errors whose text the server fills with the value that it choked on.

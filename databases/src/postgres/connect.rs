@@ -29,6 +29,11 @@ pub async fn connect(address: &PostgresAddress) -> Result<Client, Error> {
     connect_with(address, &OnceLock::new(), &RowLimit::new(MAX_CELL)).await
 }
 
+/// What a session of ours says of itself. A time limit that suits a web server would end a load halfway; a lock that nobody gives
+/// back is not waited for without end.
+const SESSION: &str = "-c TimeZone=UTC -c DateStyle=ISO -c client_encoding=UTF8 -c extra_float_digits=3 \
+    -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=20s";
+
 /// Opens one connection with the TLS settings of an earlier one: reading the system's certificates takes longer than
 /// connecting.
 async fn connect_with(
@@ -41,7 +46,8 @@ async fn connect_with(
     connected.unwrap_or_else(|_| {
         let place = format!("{}:{}/{}", address.host, address.port, address.database);
         Err(Error::new(ErrorKind::Unreachable, format!("PostgreSQL at {place} did not answer within {seconds} s"))
-            .with_help("Check host, port and firewall; connect_timeout=SECONDS in the address waits longer."))
+            .with_help("Check host, port and firewall; connect_timeout=SECONDS in the address waits longer.")
+            .passing())
     })
 }
 
@@ -56,7 +62,7 @@ async fn log_in(
         .port(address.port)
         .dbname(&address.database)
         .application_name("imis")
-        .options("-c TimeZone=UTC -c DateStyle=ISO -c client_encoding=UTF8 -c extra_float_digits=3")
+        .options(SESSION)
         .ssl_mode(match address.sslmode.as_str() {
             "disable" => SslMode::Disable,
             "allow" | "prefer" => SslMode::Prefer,
@@ -195,7 +201,33 @@ fn connection_error(error: &tokio_postgres::Error, address: &PostgresAddress, pl
             }
         }
     };
-    Error::new(ErrorKind::Unreachable, message).with_help(help).caused_by(server_text(error))
+    let passes =
+        passes(error) || error.code().is_none() && !help.starts_with("Set ") && !error.to_string().contains("TLS");
+    Error::new(ErrorKind::Unreachable, message).with_help(help).caused_by(server_text(error)).passing_if(passes)
+}
+
+/// Whether the server, or the line to it, may be well again in a moment: connections that broke off, a server that stops or
+/// starts, locks, deadlocks, too many connections.
+fn passes(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        Some(code) => {
+            let passing = [
+                SqlState::T_R_SERIALIZATION_FAILURE,
+                SqlState::T_R_DEADLOCK_DETECTED,
+                SqlState::LOCK_NOT_AVAILABLE,
+                SqlState::TOO_MANY_CONNECTIONS,
+            ];
+            // These two are the guard's words for a server that is not asked again.
+            let guarded = [VIOLATION, GIVEN_UP].contains(&code.code());
+            passing.contains(code) || (code.code().starts_with("08") && !guarded) || code.code().starts_with("57P")
+        }
+        None => is_broken(error),
+    }
+}
+
+/// Whether the connection is gone.
+fn is_broken(error: &tokio_postgres::Error) -> bool {
+    error.is_closed() || std::error::Error::source(error).is_some_and(|cause| cause.is::<std::io::Error>())
 }
 
 /// The server's own words, without DETAIL, HINT and CONTEXT: those may quote values of cells.
@@ -224,7 +256,7 @@ fn safe_message(db: &tokio_postgres::error::DbError) -> String {
 /// Tells what went wrong while something was `doing`, with table, column and constraint where the server names them.
 pub fn describe_error(error: tokio_postgres::Error, doing: &str) -> Error {
     let kind = match error.code() {
-        None if error.is_closed() => ErrorKind::Unreachable,
+        None if is_broken(&error) => ErrorKind::Unreachable,
         None => ErrorKind::Failed,
         Some(code) if code.code().starts_with("08") || code.code().starts_with("57P") => ErrorKind::Unreachable,
         Some(code) if code.code().starts_with("22") || code.code().starts_with("23") => ErrorKind::Data,
@@ -256,7 +288,8 @@ pub fn describe_error(error: tokio_postgres::Error, doing: &str) -> Error {
             _ => help,
         };
     }
-    let described = Error::new(kind, message).said_by_server().caused_by(server_text(&error));
+    let described =
+        Error::new(kind, message).said_by_server().caused_by(server_text(&error)).passing_if(passes(&error));
     match help {
         Some(help) => described.with_help(help),
         None => described,

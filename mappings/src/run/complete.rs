@@ -12,6 +12,7 @@ use imis_databases::{Error, ErrorKind, PostgresAddress, Source};
 use imis_schemas::{Catalog, Engine, Table, TableName};
 use tokio_postgres::GenericClient;
 
+use super::failpoint::reached;
 use super::postgres::PostgresTarget;
 use super::prepare::django_migrations;
 use super::state::{self, Phase, RunState};
@@ -107,7 +108,7 @@ pub async fn whole(
     let text = first.account.as_deref().unwrap_or_default();
     let first: Account = serde_json::from_str(text)
         .map_err(|e| Error::failed(format!("run {} has no account", first.run)).caused_by(e))?;
-    let connection = Pool::new(address.clone()).take().await?;
+    let mut connection = Pool::new(address.clone()).take().await?;
     let mut whole = Account { started: first.started, notes: Vec::new(), ..second.clone() };
 
     // The source may have gone on working; its server is asked again.
@@ -166,11 +167,17 @@ pub async fn whole(
     notes.retain(|note| seen.insert(note.clone()));
     whole.notes = notes;
 
+    let doing = |e| describe_error(e, "writing the account of the whole");
     let text = serde_json::to_string(&whole).unwrap_or_default();
-    connection
+    reached("whole-counted");
+    let transaction = connection.transaction().await.map_err(doing)?;
+    transaction
         .execute("UPDATE imis_migration.run SET account = $2 WHERE run = $1", &[&whole.run, &text])
         .await
-        .map_err(|e| describe_error(e, "writing the account of the whole"))?;
+        .map_err(doing)?;
+    state::set_phase(&transaction, &whole.run, Phase::Accounted).await?;
+    transaction.commit().await.map_err(doing)?;
+    reached("whole-committed");
     Ok(whole)
 }
 

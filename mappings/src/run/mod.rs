@@ -5,10 +5,12 @@
 //! ```
 
 mod complete;
+mod failpoint;
 mod finish;
 mod keys;
 mod load;
 mod loosen;
+mod patience;
 mod postgres;
 mod prepare;
 mod scan;
@@ -22,16 +24,19 @@ mod update;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use imis_databases::{Error, ErrorKind, Source};
 use imis_schemas::Catalog;
 
+use self::patience::Patience;
 use crate::account::{Account, Counts, FORMAT, RuleAccount};
 use crate::bind::{BoundMapping, Way};
 use crate::plan::Plan;
 use crate::rows::{OrEmpty, SourceRows, register};
 
 pub use complete::{Completion, completion, django_ran, whole};
+pub(crate) use keys::filled_last;
 pub use postgres::PostgresTarget;
 pub use prepare::{migrated_already, not_migrated};
 pub use scan::{BrokenKey, BrokenKeys, Scanned, scan};
@@ -39,6 +44,7 @@ pub use snapshot::SnapshotTarget;
 pub use state::{Phase, RunState, rejects_of as rejects, runs};
 pub use take_away::as_it_was;
 pub use target::Target;
+pub(crate) use target::tables_of;
 pub use undo::undo;
 
 /// A new run's name: the moment in UTC, to the second, and a few random letters.
@@ -58,6 +64,10 @@ pub trait Progress: Send + Sync {
     fn rows(&self, rule: &str, more: u64);
     /// A rule is done.
     fn done(&self, rule: &str);
+    /// Something failed for a reason that passes, and is tried again after a pause.
+    fn again(&self, error: &Error, pause: Duration) {
+        let _ = (error, pause);
+    }
 }
 
 /// What becomes of a run when a row cannot be loaded.
@@ -113,6 +123,17 @@ impl Run<'_> {
     /// undone.
     pub async fn carry_out(&self) -> Result<Account, Error> {
         let started = jiff::Timestamp::now().to_string();
+        let mut patience = Patience::new(self.progress.as_ref());
+        loop {
+            // Another try goes on from what the target remembers, as --resume does.
+            match self.go_on(&started).await {
+                Err(error) if self.target.remembers() => patience.outlast(error).await?,
+                other => return other,
+            }
+        }
+    }
+
+    async fn go_on(&self, started: &str) -> Result<Account, Error> {
         self.progress.phase("prepare");
         self.target.prepare(self.mapping, self.plan).await?;
 
@@ -140,7 +161,7 @@ impl Run<'_> {
         }));
 
         self.progress.phase("account");
-        self.account(started, counts, computed, &repaired, notes).await
+        self.account(started.to_owned(), counts, computed, &repaired, notes).await
     }
 
     /// Runs the queries that do not wait for the keys, or those that do.

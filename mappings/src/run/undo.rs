@@ -6,6 +6,7 @@ use imis_schemas::{Catalog, Engine, TableName};
 use std::sync::Arc;
 use tokio_postgres::Transaction;
 
+use super::failpoint::reached;
 use super::postgres::PostgresTarget;
 use super::state::{self, Phase};
 
@@ -91,10 +92,12 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
             transaction.batch_execute(row.get(0)).await.map_err(doing)?;
         }
     }
+    reached("undo-dropped");
     super::update::undo(&transaction, &found.run).await?;
     for table in tables.iter().filter(|table| !table.get::<_, bool>(4)) {
         let name = TableName::new(table.get::<_, String>(0), table.get::<_, String>(1)).sql(PG);
         transaction.batch_execute(&format!("DELETE FROM {name}")).await.map_err(doing)?;
+        reached("undo-emptied");
         if let Some(image) = table.get::<_, Option<String>>(2) {
             let columns = transaction
                 .query(
@@ -132,7 +135,9 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
         transaction.batch_execute(row.get(0)).await.map_err(doing)?;
     }
     state::set_phase(&transaction, &found.run, Phase::Undone).await?;
+    reached("undo-noted");
     transaction.commit().await.map_err(doing)?;
+    reached("undo-committed");
     Ok(found.run)
 }
 
