@@ -29,7 +29,7 @@ impl<'a> Patience<'a> {
     pub(super) async fn outlast(&mut self, error: Error) -> Result<(), Error> {
         if !error.is_passing() || self.tries == TRIES {
             // Who waited to the end here is not asked to begin anew one floor up: that would be eight times eight.
-            return Err(error.passing_if(false));
+            return Err(error.lasting());
         }
         // Ranges that broke off together must not come back together.
         let pause = FIRST * 2_u32.pow(self.tries);
