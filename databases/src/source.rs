@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use imis_schemas::{Catalog, Column, DataType, Engine, Table, TableName};
 use serde::{Deserialize, Serialize};
 
+use crate::consistency::{Consistency, Mark, Reading};
 use crate::error::Error;
 use crate::filled;
 
@@ -99,8 +100,8 @@ impl ReadRequest {
             batch_rows: BATCH_ROWS,
             batch_bytes: BATCH_BYTES,
             max_cell: MAX_CELL,
-            at_most: u64::MAX,
             texts: Texts::default(),
+            at_most: u64::MAX,
         }
     }
 
@@ -156,18 +157,6 @@ impl From<RecordBatch> for Chunk {
 /// A stream of chunks, bounded in rows and bytes.
 pub type ChunkStream = BoxStream<'static, Result<Chunk, Error>>;
 
-/// What the reader may rely on while others work on the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Consistency {
-    /// Nothing can change: a snapshot, a read-only database, a restored backup that was set read-only.
-    Frozen,
-    /// All reads see one moment.
-    SingleTransaction,
-    /// The system goes on working while we read.
-    Fuzzy,
-}
-
 /// What the login may not do, as far as the server says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
@@ -206,8 +195,18 @@ pub trait Source: Send + Sync {
     /// Streams rows. Nothing is read before the stream is polled.
     fn read(&self, request: ReadRequest) -> ChunkStream;
 
-    /// What the reader may rely on.
+    /// What the reader may rely on, as the source was opened.
     async fn consistency(&self) -> Result<Consistency, Error>;
+
+    /// The same with its reason, and where the server's count of changes stood before the first read.
+    async fn reading(&self) -> Result<(Consistency, Reading), Error> {
+        Ok((self.consistency().await?, Reading::default()))
+    }
+
+    /// Where the server's count of changes stands now; `None` where there is none, or the server does not say.
+    async fn mark(&self) -> Option<Mark> {
+        None
+    }
 
     /// What the login may not do. A source that is no server denies nothing.
     async fn rights(&self) -> Rights {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use futures::StreamExt;
 use imis_databases::source::plan_ranges;
-use imis_databases::{Consistency, Error, ErrorKind, KeyRange, ReadRequest, Source};
+use imis_databases::{Consistency, Error, ErrorKind, KeyRange, ReadRequest, Reading, Source};
 use imis_schemas::{Catalog, Identification, Known};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -53,6 +53,9 @@ pub struct Plan {
     pub namespace: Uuid,
     /// What the reader can rely on while it reads.
     pub consistency: Consistency,
+    /// Who vouches for that, and where the source's count of changes stood before the first read.
+    #[serde(default)]
+    pub reading: Reading,
     /// The rules, in their order.
     pub rules: Vec<PlannedRule>,
     /// What may be lost.
@@ -109,6 +112,7 @@ impl Plan {
         ends: &Ends<'_>,
         namespace: Uuid,
     ) -> Result<Self, Error> {
+        let (consistency, reading) = ends.source.reading().await?;
         let mut rules = Vec::new();
         for rule in &bound.rules {
             rules.push(planned(rule, ends).await?);
@@ -130,7 +134,8 @@ impl Plan {
             source_sha256: fingerprint(ends.source_catalog),
             target_sha256: fingerprint(ends.target_catalog),
             namespace,
-            consistency: ends.source.consistency().await?,
+            consistency,
+            reading,
             rules,
             hazards,
             seal: String::new(),
@@ -143,6 +148,14 @@ impl Plan {
     #[must_use]
     pub fn completing(mut self, run: &str) -> Self {
         self.completes = Some(run.to_owned());
+        self.seal = self.sealed();
+        self
+    }
+
+    /// Makes it the plan of a run that reads the source in another transaction than the one in which it was planned.
+    #[must_use]
+    pub fn read_anew(mut self, reading: Reading) -> Self {
+        self.reading = reading;
         self.seal = self.sealed();
         self
     }

@@ -45,6 +45,11 @@ impl Allowance {
         self.0.store(row_limit(max_cell), Ordering::Relaxed);
     }
 
+    /// Allows whatever comes: the rest of an answer, which is thrown away packet by packet.
+    pub(super) fn boundless(&self) {
+        self.0.store(EXCEEDED - 1, Ordering::Relaxed);
+    }
+
     /// Whether more came than was allowed.
     pub(super) fn is_exceeded(&self) -> bool {
         self.0.load(Ordering::Relaxed) == EXCEEDED

@@ -11,6 +11,7 @@ use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::allowance::Allowance;
 use super::tls::{self, Line, TlsFacts};
+use super::transaction::Transaction;
 use super::trouble;
 use crate::error::{Error, ErrorKind};
 use crate::location::{MssqlAddress, Trust};
@@ -41,6 +42,7 @@ pub(super) struct Server {
     idle: Mutex<Vec<(Client, Instant)>>,
     readers: Semaphore,
     keep: usize,
+    transaction: OnceLock<tokio::sync::Mutex<Transaction>>,
 }
 
 impl Server {
@@ -54,6 +56,7 @@ impl Server {
             idle: Mutex::new(Vec::new()),
             readers: Semaphore::new(readers),
             keep: readers,
+            transaction: OnceLock::new(),
         })
     }
 
@@ -64,6 +67,16 @@ impl Server {
     /// What was agreed on for the first connection, if it is encrypted.
     pub(super) fn tls_facts(&self) -> Option<&TlsFacts> {
         self.tls_facts.get()
+    }
+
+    /// From here on everything is read in one transaction.
+    pub(super) fn read_in_one_transaction(&self) {
+        self.transaction.get_or_init(tokio::sync::Mutex::default);
+    }
+
+    /// The transaction in which everything is read, if that was chosen.
+    pub(super) fn transaction(&self) -> Option<&tokio::sync::Mutex<Transaction>> {
+        self.transaction.get()
     }
 
     /// Waits until one more range may be read.

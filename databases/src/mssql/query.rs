@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures::StreamExt;
 use tiberius::{ColumnData, QueryItem, Row};
 
+use super::allowance::Allowance;
 use super::connect::Server;
+use super::transaction::Lease;
 use super::{decode, trouble};
 use crate::error::Error;
 
@@ -15,12 +17,33 @@ const PATIENCE: u64 = 2;
 /// Rows of such an answer at most. A catalogue of that size would be none.
 const ROWS: usize = 200_000;
 
-/// All rows of a statement's answer.
+/// All rows of a statement's answer, about the server or the catalogue.
 pub(super) async fn rows(server: &Server, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
-    let mut client = server.client().await?;
-    client.allowance.answer();
+    ask(server, Lease::Own(Box::new(server.client().await?)), doing, sql).await
+}
+
+/// The same of a question that a server need not understand: `None` if it does not. A line that broke is tried once more.
+pub(super) async fn rows_if_any(server: &Server, doing: &str, sql: &str) -> Result<Option<Vec<Row>>, Error> {
+    for _ in 0..2 {
+        if let Ok(rows) = rows(server, doing, sql).await {
+            return Ok(Some(rows));
+        }
+    }
+    // Every server understands this one.
+    rows(server, doing, "SELECT 1 AS one").await.map(|_| None)
+}
+
+/// All rows of a statement's answer, in the state that is read.
+pub(super) async fn rows_within(server: &Server, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
+    ask(server, server.lease(doing).await?, doing, sql).await
+}
+
+async fn ask(server: &Server, mut lease: Lease<'_>, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
+    let client = lease.client(Allowance::answer)?;
+    let allowance = client.allowance.clone();
     let answer = async {
         let mut answer = client.tds.simple_query(sql).await?;
+        allowance.answer();
         let (mut rows, mut results) = (Vec::new(), 0);
         while let Some(item) = answer.next().await {
             match item? {
@@ -34,11 +57,15 @@ pub(super) async fn rows(server: &Server, doing: &str, sql: &str) -> Result<Vec<
     };
     let patience = PATIENCE * server.address().silence;
     let answer = tokio::time::timeout(Duration::from_secs(patience), answer).await;
-    let answer = answer.map_err(|_| trouble::slow(server.address(), doing, patience))?;
-    let rows = answer.map_err(|e| trouble::failed(server.address(), doing, e))?;
-    let rows = rows.ok_or_else(|| trouble::endless(server.address(), doing, ROWS as u64))?;
-    server.give_back(client);
-    Ok(rows)
+    let answer = answer.map_err(|_| trouble::slow(server.address(), doing, patience));
+    let rows = answer.and_then(|rows| rows.map_err(|e| trouble::failed(server.address(), doing, e)));
+    match rows.and_then(|rows| rows.ok_or_else(|| trouble::endless(server.address(), doing, ROWS as u64))) {
+        Ok(rows) => {
+            lease.give_back(server);
+            Ok(rows)
+        }
+        Err(error) => Err(lease.failed(doing, error).await),
+    }
 }
 
 /// A text; `None` for NULL and what is no text.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use imis_schemas::{Column, DataType, Engine, TableName};
 use tiberius::{ColumnData, QueryItem, Row};
+use tokio::sync::oneshot;
 
 use super::connect::Server;
 use super::decode::{self, Gatherer, Taken};
@@ -15,6 +16,7 @@ use super::select::{Form, Selection};
 use super::{Shared, oversize, query, trouble};
 use crate::error::{Error, ErrorKind};
 use crate::source::{Chunk, ChunkStream, Denied, ReadRequest, RefusedRow, Rights};
+use crate::spool::Spool;
 
 /// Rows too large to be read that are passed over in one reading. Each of them was half on the line before it was known.
 const MOST_OVERSIZED: usize = 1_000;
@@ -27,6 +29,36 @@ const KEPT_BACK: usize = 16 * 1024 * 1024;
 /// from the key behind the last row. A table without such a key has no order: its rows are kept back until all are
 /// there or they are too many, and in both bad cases it is read as bytes from its start, before any row was handed on.
 pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
+    if shared.server.transaction().is_some() { drained(shared, request) } else { straight(shared, request) }
+}
+
+/// The same by way of a spool, as fast as the server gives them: a connection that others wait for must not wait for them.
+fn drained(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
+    let spool = async move {
+        let (sender, receiver) = oneshot::channel();
+        tokio::spawn(async move {
+            let drain = async {
+                let mut spool = Spool::new();
+                let mut chunks = straight(shared, request);
+                while let Some(chunk) = chunks.next().await {
+                    spool.push_chunk(chunk?)?;
+                    // Whoever asked may have gone. What the server still sends is stepped over by the next statement.
+                    if sender.is_closed() {
+                        break;
+                    }
+                }
+                Ok::<_, Error>(spool)
+            };
+            let spool = drain.await;
+            let _ = sender.send(spool);
+        });
+        let spool = receiver.await.map_err(|e| Error::failed("reading the source broke off").caused_by(e))??;
+        Ok::<_, Error>(stream::iter(spool.into_chunks()?))
+    };
+    Box::pin(stream::once(spool).try_flatten())
+}
+
+fn straight(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
     Box::pin(async_stream::try_stream! {
         let server = &shared.server;
         let doing = format!("reading {}", request.table.table_name());
@@ -40,49 +72,62 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             let keep_back = plain && selection.order.is_none();
             let mut kept = Kept::default();
             let mut batch = Gathering::new(&request, &selection, form)?;
-            let mut client = server.client().await?;
-            let mut oversized = false;
-            let is_complete = {
+            let mut lease = server.lease(&doing).await?;
+            let shared_lease = lease.is_shared();
+            let ended = {
+                let client = lease.client(|allowance| allowance.row(request.max_cell))?;
                 let allowance = client.allowance.clone();
-                allowance.row(request.max_cell);
-                let answer = client.tds.simple_query(selection.sql(form, from)).await;
-                let mut answer = answer.map_err(|e| trouble::failed(server.address(), &doing, e))?;
-                loop {
-                    match answer.next().await {
-                        None => break true,
-                        Some(Ok(QueryItem::Metadata(_))) => {}
-                        Some(Ok(QueryItem::Row(row))) => {
-                            allowance.row(request.max_cell);
-                            seen += 1;
-                            if seen > request.at_most {
-                                Err(trouble::endless(server.address(), &doing, request.at_most))?;
-                            }
-                            batch.take(&row)?;
-                            if batch.is_full() && !keep_back {
-                                yield batch.finish()?;
-                            } else if batch.is_full() {
-                                kept.bytes += batch.bytes;
-                                kept.chunks.push(batch.finish()?);
-                                if kept.bytes > KEPT_BACK {
-                                    break false;
+                match client.tds.simple_query(selection.sql(form, from)).await {
+                    Err(error) => Ended::Badly(trouble::failed(server.address(), &doing, error)),
+                    Ok(mut answer) => loop {
+                        allowance.row(request.max_cell);
+                        match answer.next().await {
+                            None => break Ended::Whole,
+                            Some(Ok(QueryItem::Metadata(_))) => {}
+                            Some(Ok(QueryItem::Row(row))) => {
+                                seen += 1;
+                                if seen > request.at_most {
+                                    break Ended::Badly(trouble::endless(server.address(), &doing, request.at_most));
+                                }
+                                batch.take(&row)?;
+                                if batch.is_full() && !keep_back {
+                                    yield batch.finish()?;
+                                } else if batch.is_full() {
+                                    kept.bytes += batch.bytes;
+                                    kept.chunks.push(batch.finish()?);
+                                    if kept.bytes > KEPT_BACK {
+                                        break Ended::Early;
+                                    }
                                 }
                             }
+                            Some(Err(error)) if plain && may_be_a_text(&error) => break Ended::Early,
+                            // The line is closed with that; a transaction of all readers would be gone with it.
+                            Some(Err(_)) if allowance.is_exceeded() && shared_lease => {
+                                break Ended::Badly(trouble::oversized(server.address(), &doing));
+                            }
+                            Some(Err(_)) if allowance.is_exceeded() && selection.order.is_some() => {
+                                break Ended::Oversized;
+                            }
+                            Some(Err(error)) => {
+                                break Ended::Badly(trouble::failed(server.address(), &doing, error));
+                            }
                         }
-                        Some(Err(error)) if plain && may_be_a_text(&error) => break false,
-                        Some(Err(_)) if allowance.is_exceeded() && selection.order.is_some() => {
-                            oversized = true;
-                            break false;
-                        }
-                        Some(Err(error)) => Err(trouble::failed(server.address(), &doing, error))?,
-                    }
+                    },
                 }
             };
-            if is_complete {
-                server.give_back(client);
-            } else {
-                // It is in the middle of an answer; when it closes, the server stops.
-                drop(client);
-            }
+            let oversized = matches!(ended, Ended::Oversized);
+            let is_complete = match ended {
+                Ended::Whole => {
+                    lease.give_back(server);
+                    true
+                }
+                // It is in the middle of an answer: a connection of its own closes here, and the server stops.
+                Ended::Early | Ended::Oversized => {
+                    drop(lease);
+                    false
+                }
+                Ended::Badly(error) => Err(lease.failed(&doing, error).await)?,
+            };
             if is_complete || !keep_back {
                 shared.note_cuts(&request.table.table_name(), batch.cuts());
                 for chunk in kept.chunks {
@@ -125,6 +170,17 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             form = Form::Bytes;
         }
     })
+}
+
+/// How an answer ended.
+enum Ended {
+    /// All of it was read.
+    Whole,
+    /// The rest of it is read in another way.
+    Early,
+    /// A row had more bytes than any may have, and the line is closed.
+    Oversized,
+    Badly(Error),
 }
 
 /// Chunks of a table without an order, until it is certain that they may be handed on.
@@ -328,7 +384,7 @@ impl<'a> Gathering<'a> {
 /// `COUNT_BIG(*)`.
 pub(super) async fn count(server: &Server, table: &TableName) -> Result<u64, Error> {
     let sql = format!("SELECT COUNT_BIG(*) AS n FROM {}", table.sql(Engine::Mssql));
-    let rows = query::rows(server, &format!("counting {table}"), &sql).await?;
+    let rows = query::rows_within(server, &format!("counting {table}"), &sql).await?;
     let count = rows.first().and_then(|r| query::int(r, 0)).and_then(|n| u64::try_from(n).ok());
     count.ok_or_else(|| Error::failed(format!("the server does not say how many rows {table} has")))
 }
@@ -357,7 +413,7 @@ pub(super) async fn filled(server: &Server, table: &TableName, columns: &[&Colum
     let counts = counts.collect::<Vec<_>>().join(", ");
     let sql = format!("SELECT {counts} FROM {}", table.sql(Engine::Mssql));
     let doing = format!("counting what columns of {table} hold");
-    let rows = query::rows(server, &doing, &sql).await?;
+    let rows = query::rows_within(server, &doing, &sql).await?;
     let row = rows.first().ok_or_else(|| Error::failed(format!("{doing}: the server does not answer")))?;
     let count = |at| query::int(row, at).and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
     Ok((0..columns.len()).map(count).collect())
@@ -406,6 +462,6 @@ pub(super) async fn bounds(server: &Server, table: &TableName, column: &str) -> 
         "SELECT CAST(MIN({column}) AS bigint) AS least, CAST(MAX({column}) AS bigint) AS greatest FROM {}",
         table.sql(Engine::Mssql)
     );
-    let rows = query::rows(server, &format!("reading the bounds of {table}"), &sql).await?;
+    let rows = query::rows_within(server, &format!("reading the bounds of {table}"), &sql).await?;
     Ok(rows.first().and_then(|r| query::int(r, 0).zip(query::int(r, 1))))
 }

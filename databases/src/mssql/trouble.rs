@@ -9,6 +9,7 @@ use openssl::x509::X509VerifyResult;
 use tiberius::error::TokenError;
 
 use super::allowance::Exceeded;
+use super::consistency;
 use super::tls::{LineError, STALLED};
 use crate::error::{Error, ErrorKind};
 use crate::location::MssqlAddress;
@@ -156,6 +157,13 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
                 ),
                 207 | 208 => Error::new(ErrorKind::Schema, format!("{message}: {}", token.message()))
                     .with_help("Either this server does not have it, or the schema was changed since it was read."),
+                3952 => not_allowed(address),
+                3961 => Error::new(ErrorKind::Schema, format!("{message}: it was altered since the transaction began"))
+                    .with_help("Start again: the transaction sees rows of a shape that is no more."),
+                3958 | 3966 | 3967 => Error::failed(format!("{message}: tempdb has no room for the old versions of rows"))
+                    .with_help(
+                        "Give tempdb more room, read when the system is quieter, or read from a database that stands still.",
+                    ),
                 1205 | 1222 => unreachable(format!("{message}: somebody else held a lock"))
                     .with_help("Try again when the system is quieter.")
                     .passing(),
@@ -169,6 +177,30 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
         _ => Error::failed(format!("{doing} failed: the answer of {place} cannot be understood"))
             .caused_by(error)
             .with_help("Is there something between us and the server that changes what it sends? Then read past it."),
+    }
+}
+
+/// All reads cannot be in one transaction: the database does not allow it.
+pub(super) fn not_allowed(address: &MssqlAddress) -> Error {
+    let message = format!("the database {} of {} allows no snapshot transaction", address.database, place(address));
+    unreachable(message).with_help(format!(
+        "An administrator can allow it, while everybody works: {}. Or read with --consistency frozen from a database that \
+         stands still.",
+        consistency::allow(&address.database)
+    ))
+}
+
+/// The one transaction in which everything is read is gone. It is not worth another try: that would read another state.
+pub(super) fn transaction_lost(doing: &str, cause: Option<Error>) -> Error {
+    let error = Error::failed(format!("the one transaction in which the source is read was lost while {doing}"))
+        .with_help(
+            "What is read from now on would be of another moment than what was read so far: take the run back with --undo \
+             and start again. Where the line breaks, read from a source that stands still (a read-only database, a database \
+             snapshot, a restored backup), or take an `imis snapshot` near the server.",
+        );
+    match cause {
+        Some(cause) => error.caused_by(cause),
+        None => error,
     }
 }
 

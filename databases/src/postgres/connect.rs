@@ -210,6 +210,8 @@ fn connection_error(error: &tokio_postgres::Error, address: &PostgresAddress, pl
 /// starts, locks, deadlocks, too many connections.
 fn passes(error: &tokio_postgres::Error) -> bool {
     match error.code() {
+        // What is no PostgreSQL will be none in a moment; who was silent for as long as we wait has had its time.
+        Some(&SqlState::PROTOCOL_VIOLATION | &SqlState::CONNECTION_FAILURE) => false,
         Some(code) => {
             let passing = [
                 SqlState::T_R_SERIALIZATION_FAILURE,
@@ -309,6 +311,10 @@ pub fn cell<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, Error> {
     })
 }
 
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// A connection may be idle for as long as others work.
+const STAY: &str = "SET LOCAL idle_in_transaction_session_timeout = 0";
+
 /// A few connections to one database, kept for the next one who asks.
 #[derive(Clone)]
 pub struct Pool {
@@ -316,12 +322,26 @@ pub struct Pool {
     idle: Arc<Mutex<Vec<Client>>>,
     tls: Arc<OnceLock<MakeTlsConnector>>,
     limit: RowLimit,
+    /// The state that all connections see, where they see one.
+    state: Arc<OnceLock<State>>,
+}
+
+/// A snapshot that a transaction has exported. It is there for others as long as that transaction is open.
+struct State {
+    name: String,
+    _holder: Client,
 }
 
 impl Pool {
     /// A pool without connections yet.
     pub fn new(address: PostgresAddress) -> Self {
-        Pool { address: Arc::new(address), idle: Arc::default(), tls: Arc::default(), limit: RowLimit::new(MAX_CELL) }
+        Pool {
+            address: Arc::new(address),
+            idle: Arc::default(),
+            tls: Arc::default(),
+            limit: RowLimit::new(MAX_CELL),
+            state: Arc::default(),
+        }
     }
 
     /// Lets rows with cells of this size in.
@@ -339,6 +359,21 @@ impl Pool {
         &self.address
     }
 
+    /// From here on, every connection sees the state that the database has now. Whatever fails on a connection ends its
+    /// transaction: it must be [spoiled](Connection::spoil).
+    ///
+    /// # Errors
+    /// As [`connect`], and when the server exports no snapshots.
+    pub async fn see_one_state(&self) -> Result<(), Error> {
+        let holder = connect_with(&self.address, &self.tls, &self.limit).await?;
+        let doing = |e| describe_error(e, "exporting a snapshot");
+        holder.batch_execute(&format!("{BEGIN}; {STAY}")).await.map_err(doing)?;
+        let name = cell(&holder.query_one("SELECT pg_export_snapshot()", &[]).await.map_err(doing)?, 0)?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let _ = self.state.set(State { name, _holder: holder });
+        Ok(())
+    }
+
     /// Takes an idle connection or opens one.
     ///
     /// # Errors
@@ -351,6 +386,10 @@ impl Pool {
                 Some(client) => return Ok(Connection { client: Some(client), pool: Some(self.clone()) }),
                 None => {
                     let client = connect_with(&self.address, &self.tls, &self.limit).await?;
+                    if let Some(state) = self.state.get() {
+                        let adopt = format!("{BEGIN}; SET TRANSACTION SNAPSHOT '{}'; {STAY}", state.name);
+                        client.batch_execute(&adopt).await.map_err(|e| describe_error(e, "taking up the snapshot"))?;
+                    }
                     return Ok(Connection { client: Some(client), pool: Some(self.clone()) });
                 }
             }

@@ -13,8 +13,9 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::write::{hash_file, hex, trouble};
 use super::{CATALOG, FORMAT, MANIFEST, Manifest, ManifestTable};
+use crate::consistency::{Consistency, Reading};
 use crate::error::{Error, ErrorKind};
-use crate::source::{Chunk, ChunkStream, Consistency, KeyRange, ReadRequest, Source};
+use crate::source::{Chunk, ChunkStream, KeyRange, ReadRequest, Source};
 
 /// A snapshot folder as a source.
 #[derive(Clone, Debug)]
@@ -194,6 +195,17 @@ impl Source for SnapshotSource {
 
     async fn consistency(&self) -> Result<Consistency, Error> {
         Ok(Consistency::Frozen)
+    }
+
+    async fn reading(&self) -> Result<(Consistency, Reading), Error> {
+        let because = match self.manifest.consistency {
+            Consistency::Frozen => "it is a snapshot folder, taken from a source that stood still",
+            Consistency::SingleTransaction => "it is a snapshot folder, taken in one transaction",
+            Consistency::Fuzzy => {
+                "it is a snapshot folder; while it was taken, the source was fuzzy, and its tables may not agree"
+            }
+        };
+        Ok((Consistency::Frozen, Reading { because: because.to_owned(), ..Reading::default() }))
     }
 
     /// A file is read from its beginning.

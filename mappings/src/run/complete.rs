@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use imis_databases::postgres::{Pool, describe_error};
-use imis_databases::{Error, ErrorKind, PostgresAddress, Source};
+use imis_databases::{Consistency, Error, ErrorKind, PostgresAddress, Source};
 use imis_schemas::{Catalog, Engine, Table, TableName};
 use tokio_postgres::GenericClient;
 
@@ -110,6 +110,13 @@ pub async fn whole(
         .map_err(|e| Error::failed(format!("run {} has no account", first.run)).caused_by(e))?;
     let mut connection = Pool::new(address.clone()).take().await?;
     let mut whole = Account { started: first.started, notes: Vec::new(), ..second.clone() };
+    // The source was read from the first read of the first run to the last of the second, as well as the weaker of the two.
+    whole.reading.before = first.reading.before;
+    whole.consistency = weaker(first.consistency, second.consistency);
+    if whole.consistency != second.consistency || first.reading.because != second.reading.because {
+        let (one, other) = (&first.reading.because, &second.reading.because);
+        whole.reading.because = format!("the first run: {one}; its completion, at another moment: {other}");
+    }
 
     // The source may have gone on working; its server is asked again.
     whole.rules = first.rules;
@@ -179,6 +186,16 @@ pub async fn whole(
     transaction.commit().await.map_err(doing)?;
     reached("whole-committed");
     Ok(whole)
+}
+
+fn weaker(first: Option<Consistency>, second: Option<Consistency>) -> Option<Consistency> {
+    let levels = [first, second];
+    // Two transactions are two moments.
+    match levels.contains(&Some(Consistency::Fuzzy)) || levels == [Some(Consistency::SingleTransaction); 2] {
+        true => Some(Consistency::Fuzzy),
+        false if levels.contains(&Some(Consistency::SingleTransaction)) => Some(Consistency::SingleTransaction),
+        false => first.or(second),
+    }
 }
 
 fn find<'a>(catalog: &'a Catalog, name: &str) -> Option<&'a Table> {

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imis_databases::{Error, ErrorKind, Source};
+use imis_databases::{Consistency, Error, ErrorKind, Source};
 use imis_schemas::Catalog;
 
 use self::patience::Patience;
@@ -89,11 +89,13 @@ pub struct Options {
     pub on_reject: OnReject,
     /// The largest cell that is read, in bytes.
     pub max_cell: usize,
+    /// What the reader of the account must know beside what the run finds.
+    pub notes: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { jobs: 2, on_reject: OnReject::Stop, max_cell: imis_databases::source::MAX_CELL }
+        Options { jobs: 2, on_reject: OnReject::Stop, max_cell: imis_databases::source::MAX_CELL, notes: Vec::new() }
     }
 }
 
@@ -156,6 +158,7 @@ impl Run<'_> {
         self.progress.phase("finish");
         let mut notes = self.target.finish(self.mapping).await?;
         notes.extend(told);
+        notes.extend(self.options.notes.iter().cloned());
         notes.extend(self.source.cut_digits().into_iter().map(|(table, column, count)| {
             format!("digits-below-microsecond: {count} value(s) of {table}.{column} lost the seventh digit of a second")
         }));
@@ -185,10 +188,14 @@ impl Run<'_> {
             register(context, "target", self.target.rows_now().await?);
             let mut done = self.load_query(rule, way).await?;
             match &rule.source {
-                Some(_) => {
-                    // What the query left out of its table is filtered by it.
-                    done.filtered += planned.rows.saturating_sub(done.read);
-                    done.read = planned.rows.max(done.read);
+                Some(table) => {
+                    // What the query left out of its table is filtered by it. One transaction may be another than the plan's.
+                    let rows = match self.plan.consistency {
+                        Consistency::SingleTransaction => self.source.count(table).await?,
+                        _ => planned.rows,
+                    };
+                    done.filtered += rows.saturating_sub(done.read);
+                    done.read = rows.max(done.read);
                 }
                 None => {
                     computed.insert(rule.name.clone(), done.loaded);
@@ -244,6 +251,8 @@ impl Run<'_> {
             to: self.plan.to.clone(),
             started,
             finished: jiff::Timestamp::now().to_string(),
+            consistency: Some(self.plan.consistency),
+            reading: self.plan.reading.clone().until(self.source.mark().await),
             rules,
             tables,
             rejects: self.target.rejects().await?,

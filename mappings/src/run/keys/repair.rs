@@ -5,11 +5,11 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::StreamExt;
 use imis_databases::Error;
 use imis_databases::postgres::copy::wire_type;
+use imis_databases::spool::Spool;
 use imis_schemas::{Engine, TypedColumn};
 use std::sync::Arc;
 
 use super::bench::{Bench, Broken, odd};
-use super::spool::Spool;
 use super::step::Done;
 use crate::bind::BoundRepair;
 use crate::expression::query_failed;
