@@ -10,9 +10,10 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use imis_schemas::{Catalog, Column, Engine, Key, Known, Table};
 
+use crate::Consistency;
 use crate::location::Location;
 use crate::snapshot::{SnapshotSink, SnapshotSource};
-use crate::source::{Consistency, ReadRequest, Source};
+use crate::source::{ReadRequest, Source};
 
 pub(crate) use memory::Memory;
 
