@@ -75,6 +75,13 @@ impl Error {
         self
     }
 
+    /// The same, after it was tried often enough.
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.passes = false;
+        self
+    }
+
     /// Whether the same may succeed if it is tried again in a moment.
     pub fn is_passing(&self) -> bool {
         self.passes

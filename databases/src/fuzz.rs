@@ -10,9 +10,10 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use imis_schemas::{Catalog, Column, Engine, Key, Known, Table};
 
+use crate::Consistency;
 use crate::location::Location;
 use crate::snapshot::{SnapshotSink, SnapshotSource};
-use crate::source::{Consistency, ReadRequest, Source};
+use crate::source::{ReadRequest, Source};
 
 pub(crate) use memory::Memory;
 
@@ -56,7 +57,11 @@ fn fuzz_location() {
                     assert!(!shown.contains(password) && !debug.contains(password));
                 }
             }
-            Err(error) => assert!(!error.to_string().contains("!!secret")),
+            // The name of a file may be repeated; nothing that could be an address may.
+            Err(error) if text.contains("://") || text.contains(['=', '@']) => {
+                assert!(!format!("{error} {error:?}").contains("!!secret"));
+            }
+            Err(_) => {}
         }
     });
 }

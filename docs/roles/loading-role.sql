@@ -24,9 +24,4 @@ SELECT format('GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %I TO %I', current_d
 -- To see who else is connected. Without it, sessions of other roles would not be noticed.
 GRANT pg_read_all_stats TO :"role";
 
--- A load waits for no lock and keeps none for ever; a statement may take as long as it takes.
-ALTER ROLE :"role" SET statement_timeout = 0;
-ALTER ROLE :"role" SET lock_timeout = '60s';
-ALTER ROLE :"role" SET idle_in_transaction_session_timeout = 0;
-
 COMMIT;

@@ -61,7 +61,7 @@ impl Desk {
             let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
             peak = peak.max(kib.unwrap_or(0) / 1024);
             // Whoever never ends is ended.
-            if begun.elapsed() > Duration::from_secs(90) {
+            if begun.elapsed() > Duration::from_secs(180) {
                 child.kill().unwrap();
             }
             std::thread::sleep(Duration::from_millis(10));

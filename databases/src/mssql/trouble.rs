@@ -8,6 +8,7 @@ use std::io;
 use openssl::x509::X509VerifyResult;
 use tiberius::error::TokenError;
 
+use super::allowance::Exceeded;
 use super::consistency;
 use super::tls::{LineError, STALLED};
 use crate::error::{Error, ErrorKind};
@@ -230,14 +231,18 @@ fn broken(message: &str, cause: tiberius::error::Error) -> Error {
     // tiberius wraps what the line says once or twice, always with the same words.
     let text = cause.to_string();
     let said = text.rsplit("performing I/O: ").next().unwrap_or(&text).to_owned();
-    let help = if said.starts_with(STALLED) {
-        PATIENCE_HELP
+    let error = unreachable(message.to_owned());
+    // Who was silent for as long as was allowed, or never came to an end, is not asked again.
+    if said.starts_with(STALLED) {
+        error.with_help(PATIENCE_HELP).caused_by(said)
+    } else if said == Exceeded.to_string() {
+        error
+            .with_help("Is it a SQL Server, or is there something on the way that changes what it says?")
+            .caused_by(said)
     } else {
-        "Try again. If it stays, look into the server's error log, and at what lies on the way."
-    };
-    // Who was silent for as long as we wait has had its time.
-    let passes = !said.starts_with(STALLED);
-    unreachable(message.to_owned()).with_help(help).caused_by(said).passing_if(passes)
+        let help = "Try again. If it stays, look into the server's error log, and at what lies on the way.";
+        error.with_help(help).caused_by(said).passing()
+    }
 }
 
 /// An error that we do not know by its number. Those of severity 20 and above end the connection.

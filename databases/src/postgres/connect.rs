@@ -46,7 +46,8 @@ async fn connect_with(
     connected.unwrap_or_else(|_| {
         let place = format!("{}:{}/{}", address.host, address.port, address.database);
         Err(Error::new(ErrorKind::Unreachable, format!("PostgreSQL at {place} did not answer within {seconds} s"))
-            .with_help("Check host, port and firewall; connect_timeout=SECONDS in the address waits longer."))
+            .with_help("Check host, port and firewall; connect_timeout=SECONDS in the address waits longer.")
+            .passing())
     })
 }
 
@@ -218,7 +219,9 @@ fn passes(error: &tokio_postgres::Error) -> bool {
                 SqlState::LOCK_NOT_AVAILABLE,
                 SqlState::TOO_MANY_CONNECTIONS,
             ];
-            passing.contains(code) || code.code().starts_with("08") || code.code().starts_with("57P")
+            // These two are the guard's words for a server that is not asked again.
+            let guarded = [VIOLATION, GIVEN_UP].contains(&code.code());
+            passing.contains(code) || (code.code().starts_with("08") && !guarded) || code.code().starts_with("57P")
         }
         None => is_broken(error),
     }

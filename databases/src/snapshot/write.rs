@@ -245,7 +245,11 @@ fn create_private(path: &Path) -> Result<File, Error> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|e| trouble("write", path, e))
+    let file = options.open(path).map_err(|e| trouble("write", path, e))?;
+    // A file that was there keeps its mode otherwise.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(|e| trouble("write", path, e))?;
+    Ok(file)
 }
 
 /// Writes a file that only its owner may read.
@@ -254,4 +258,25 @@ fn create_private(path: &Path) -> Result<File, Error> {
 /// When the file cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     create_private(path)?.write_all(bytes).map_err(|e| trouble("write", path, e))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn only_the_owner_may_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let file = folder.path().join("plan.json");
+        fs::write(&file, "for everybody").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        write_private(&file, b"for me").unwrap();
+        assert_eq!(mode(&file), 0o600);
+        let below = folder.path().join("a/b");
+        make_private_folder(&below).unwrap();
+        assert_eq!((mode(&below), mode(&folder.path().join("a"))), (0o700, 0o700));
+    }
 }

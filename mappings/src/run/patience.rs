@@ -28,7 +28,8 @@ impl<'a> Patience<'a> {
     /// The error itself, when it does not pass or was met too often.
     pub(super) async fn outlast(&mut self, error: Error) -> Result<(), Error> {
         if !error.is_passing() || self.tries == TRIES {
-            return Err(error);
+            // Who waited to the end here is not asked to begin anew one floor up: that would be eight times eight.
+            return Err(error.lasting());
         }
         // Ranges that broke off together must not come back together.
         let pause = FIRST * 2_u32.pow(self.tries);
