@@ -13,7 +13,7 @@ mod pieces;
 mod read;
 mod write;
 
-pub use pieces::{Piece, PieceEncoder, PieceFile, PieceMaker};
+pub use pieces::{ParquetFile, Piece, PieceEncoder, PieceFile, PieceMaker};
 pub use read::SnapshotSource;
 pub use write::{SnapshotSink, TableFile, write_private};
 

@@ -182,3 +182,43 @@ impl PieceEncoder<'_> {
         Ok(Piece { chunks: chunks.map_err(|e| self.maker.trouble(e))?, rows: self.rows })
     }
 }
+
+/// A Parquet file that is no table of a snapshot, encoded like those that are.
+pub struct ParquetFile {
+    path: PathBuf,
+    writer: ArrowWriter<File>,
+}
+
+impl ParquetFile {
+    /// Begins the file; only its owner may read it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(path: &std::path::Path, schema: &SchemaRef) -> Result<Self, Error> {
+        let file = super::write::create_private(path)?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties()))
+            .map_err(|e| Error::failed(format!("{} cannot be begun", path.display())).caused_by(e))?;
+        Ok(ParquetFile { path: path.to_owned(), writer })
+    }
+
+    /// Appends rows.
+    ///
+    /// # Errors
+    /// When they do not fit, or the disk is full.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let path = &self.path;
+        self.writer
+            .write(batch)
+            .map_err(|e| Error::failed(format!("{} cannot be written", path.display())).caused_by(e))
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn close(self) -> Result<(), Error> {
+        let ParquetFile { path, writer } = self;
+        let closed = writer.close();
+        closed.map(drop).map_err(|e| Error::failed(format!("{} cannot be closed", path.display())).caused_by(e))
+    }
+}

@@ -256,7 +256,7 @@ fn make_private_folder(path: &Path) -> Result<(), Error> {
     builder.create(path).map_err(|e| trouble("make", path, e))
 }
 
-fn create_private(path: &Path) -> Result<File, Error> {
+pub(super) fn create_private(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
