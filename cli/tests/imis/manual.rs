@@ -12,6 +12,7 @@ const COMMANDS: &[&str] = &[
     "migrate",
     "runs",
     "rejects show",
+    "generate",
     "demo",
 ];
 
