@@ -37,6 +37,7 @@ lint: setup-build setup-lint
 
 bench: setup
 	@cargo bench -p imis-cli --bench migrate
+	@cargo bench -p imis-fixtures --bench generate
 
 docs:
 	@if command -v mdbook >/dev/null 2>&1; then mdbook build docs; else \

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
 
 mod country;
+mod generate;
 mod harness;
 mod manual;
 mod official;

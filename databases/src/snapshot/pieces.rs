@@ -127,9 +127,8 @@ impl PieceFile {
     }
 
     fn close(self) -> Result<ManifestTable, Error> {
-        let PieceFile { mut table, path, mut writer } = self;
+        let PieceFile { mut table, path, writer } = self;
         let full = |e: ParquetError| Error::failed(format!("{} cannot be closed", path.display())).caused_by(e);
-        writer.finish().map_err(full)?;
         let mut hashed = writer.into_inner().map_err(full)?;
         hashed.flush().map_err(|e| super::write::trouble("write", &path, e))?;
         table.bytes = hashed.length;
