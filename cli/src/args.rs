@@ -60,7 +60,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     Introspect(Introspect),
     Snapshot(Snapshot),
-    /// Validates mappings.
+    /// Validates and explains mappings, and drafts what a country's own need.
     #[command(subcommand)]
     Mapping(MappingCommand),
     Plan(Plan),
@@ -128,6 +128,8 @@ pub(crate) struct Snapshot {
 #[derive(Debug, Subcommand)]
 pub(crate) enum MappingCommand {
     Check(MappingCheck),
+    Explain(MappingExplain),
+    Scaffold(MappingScaffold),
 }
 
 /// Holds a mapping against two catalogues and shows every complaint with its line.
@@ -142,9 +144,54 @@ pub(crate) struct MappingCheck {
     /// The source's database or catalogue.
     #[arg(long, value_name = "LOCATION", default_value = "release:legacy/24.04")]
     pub(crate) from: String,
+    /// The target's database or catalogue [default: release:modular/1.11, or, for a pack that loads before Django's migrations,
+    /// release:modular/baseline-upstream].
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) to: Option<String>,
+}
+
+/// Shows where a table or column goes to and where it comes from: by which rule, through which types, and why.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  imis mapping explain tblInsuree.CurrentVillage\n  imis mapping explain core_User --from release:legacy/1.2.1"
+)]
+pub(crate) struct MappingExplain {
+    /// A table or a column of it, of the source or the target; upper and lower case are alike.
+    #[arg(value_name = "TABLE[.COLUMN]")]
+    pub(crate) name: String,
+    /// A pack's name or a mapping file.
+    #[arg(long, value_name = "MAPPING", default_value = DEFAULT_PACK, env = "IMIS_MAPPING")]
+    pub(crate) mapping: String,
+    /// The source's database or catalogue.
+    #[arg(long, value_name = "LOCATION", default_value = "release:legacy/24.04")]
+    pub(crate) from: String,
     /// The target's database or catalogue.
     #[arg(long, value_name = "LOCATION", default_value = "release:modular/1.11")]
     pub(crate) to: String,
+}
+
+/// Drafts an overlay for what a country added and the mapping does not know: columns into the target's JSON column, the rest
+/// with a reason to be written.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  imis mapping scaffold --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --name nepal -o nepal.yaml"
+)]
+pub(crate) struct MappingScaffold {
+    /// The source's database or catalogue.
+    #[arg(long, value_name = "LOCATION", env = "IMIS_FROM")]
+    pub(crate) from: String,
+    /// The target's database or catalogue.
+    #[arg(long, value_name = "LOCATION", default_value = "release:modular/1.11", env = "IMIS_TO")]
+    pub(crate) to: String,
+    /// The mapping that the draft extends: a pack's name or a file.
+    #[arg(long, value_name = "MAPPING", default_value = DEFAULT_PACK, env = "IMIS_MAPPING")]
+    pub(crate) mapping: String,
+    /// The country: the name of the draft, and the key of its values in JSON columns.
+    #[arg(long, value_name = "NAME", default_value = "country")]
+    pub(crate) name: String,
+    /// The new file; without it, the draft is printed.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 pub(crate) const DEFAULT_PACK: &str = "openimis/legacy-to-modular";
@@ -219,7 +266,7 @@ pub(crate) enum Shape {
 /// Loads a legacy database into a migrated one and accounts for every row.
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Examples:\n  imis migrate --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --report report\n  imis migrate --to postgres://imis@localhost/openimis --from ... --resume\n  imis migrate --to postgres://imis@localhost/openimis --undo"
+    after_help = "Examples:\n  imis migrate --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --report report\n  imis migrate --to postgres://imis@localhost/openimis --from ... --resume\n  imis migrate --to postgres://imis@localhost/openimis --undo\n\nThe second route, in which Django's migrations run on the loaded rows:\n  imis prepare postgres://imis@localhost/openimis\n  imis migrate --mapping openimis/legacy-to-baseline --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis\n  python manage.py migrate\n  imis migrate --complete --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --report report"
 )]
 pub(crate) struct Migrate {
     /// Where the rows come from.
@@ -228,14 +275,14 @@ pub(crate) struct Migrate {
     /// Where they go: a migrated PostgreSQL database, or a new snapshot folder.
     #[arg(long, value_name = "LOCATION", env = "IMIS_TO")]
     pub(crate) to: String,
-    /// A pack's name or a mapping file.
-    #[arg(long, value_name = "MAPPING", default_value = DEFAULT_PACK, env = "IMIS_MAPPING")]
-    pub(crate) mapping: String,
+    /// A pack's name or a mapping file [default: openimis/legacy-to-modular; with --complete the pack that the first run names].
+    #[arg(long, value_name = "MAPPING", env = "IMIS_MAPPING")]
+    pub(crate) mapping: Option<String>,
     /// The country's UUID, from which made UUIDs are derived.
     #[arg(long, value_name = "UUID", env = "IMIS_COUNTRY")]
     pub(crate) country: Option<uuid::Uuid>,
     /// Carry out this plan; refused when either side has changed since it was made.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "undo"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "undo", "complete"])]
     pub(crate) plan: Option<PathBuf>,
     /// What a row does that cannot be loaded.
     #[arg(long, value_enum, default_value_t = OnReject::Stop)]
@@ -246,6 +293,9 @@ pub(crate) struct Migrate {
     /// Take the latest run of the target back.
     #[arg(long)]
     pub(crate) undo: bool,
+    /// Give back, once Django's migrations have run, what the first run held back for them, and account for the whole.
+    #[arg(long, conflicts_with = "undo")]
+    pub(crate) complete: bool,
     /// Write the report into this folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,
@@ -280,7 +330,7 @@ pub(crate) enum RejectsCommand {
     Show(RejectsShow),
 }
 
-/// Shows the rows that a run rejected, with key, column and reason.
+/// Shows the rows that a run rejected: the reasons and what they took along, then the rows with key, column and reason.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RejectsShow {
     /// The target.
@@ -291,9 +341,12 @@ pub(crate) struct RejectsShow {
     /// Only rows of this table.
     #[arg(long)]
     pub(crate) table: Option<String>,
-    /// How many rows.
+    /// How many rows are shown one by one.
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: usize,
+    /// Show keys that are texts; without it they are masked, since a code or a name is a person's or a country's business.
+    #[arg(long)]
+    pub(crate) show_values: bool,
 }
 
 /// Makes a legacy country that nobody lives in: any size, any release, with any defect; equal options make equal bytes.

@@ -25,13 +25,14 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     help: Option<String>,
+    by_server: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of a kind, with its message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), help: None, source: None }
+        Error { kind, message: message.into(), help: None, by_server: false, source: None }
     }
 
     /// Shorthand for [`ErrorKind::Failed`].
@@ -51,6 +52,18 @@ impl Error {
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Marks it as something that a server said of the rows it was given.
+    #[must_use]
+    pub fn said_by_server(mut self) -> Self {
+        self.by_server = true;
+        self
+    }
+
+    /// Whether a server refused rows that it was given: a value, a NULL, a constraint. Finding the row is then worth while.
+    pub fn is_refusal(&self) -> bool {
+        self.by_server && self.kind == ErrorKind::Data
     }
 
     /// The kind.

@@ -8,6 +8,7 @@
 //! [`Chunk`]s; a [`Sink`] takes them. Everything that is wrong comes out as one [`Error`].
 
 pub mod error;
+pub mod filled;
 pub mod location;
 pub mod mssql;
 pub mod open;
@@ -22,4 +23,6 @@ pub use location::{Location, LocationError, MssqlAddress, PostgresAddress};
 pub use open::open;
 pub use secret::Secret;
 pub use sink::Sink;
-pub use source::{Chunk, ChunkStream, Consistency, KeyRange, ReadRequest, RefusedRow, Source, plan_ranges};
+pub use source::{
+    Chunk, ChunkStream, Consistency, Denied, KeyRange, ReadRequest, RefusedRow, Rights, Source, plan_ranges,
+};

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use imis_schemas::{Catalog, DataType, Engine, Table};
+use imis_schemas::{Catalog, Column, DataType, Engine, Table, TableName};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::filled;
 
 /// How many rows a batch holds at most.
 pub const BATCH_ROWS: usize = 8 * 1024;
@@ -143,6 +144,26 @@ pub enum Consistency {
     Fuzzy,
 }
 
+/// What the login may not do, as far as the server says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// The login; `None` where there is none.
+    pub login: Option<String>,
+    /// Whether it may see definitions; without that right it cannot be told what is not there from what is not shown.
+    pub view_definition: Option<bool>,
+    /// Tables and columns that it sees and may not read.
+    pub denied: Vec<Denied>,
+}
+
+/// A table, or a column of it, that the login may not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The table.
+    pub table: TableName,
+    /// The column; `None` for the whole table.
+    pub column: Option<String>,
+}
+
 /// A database that can be described, counted and read. It is never written to.
 #[async_trait]
 pub trait Source: Send + Sync {
@@ -160,6 +181,17 @@ pub trait Source: Send + Sync {
 
     /// What the reader may rely on.
     async fn consistency(&self) -> Result<Consistency, Error>;
+
+    /// What the login may not do. A source that is no server denies nothing.
+    async fn rights(&self) -> Rights {
+        Rights::default()
+    }
+
+    /// How many rows hold something in each of these columns: neither NULL nor the column's default, where that is a plain
+    /// literal. The answers come in the order of the columns.
+    async fn filled(&self, table: &Table, columns: &[&Column]) -> Result<Vec<u64>, Error> {
+        filled::by_reading(self, table, columns).await
+    }
 
     /// Digits of a second below the microsecond that were cut off so far: table, column, how many values.
     fn cut_digits(&self) -> Vec<(String, String, u64)> {

@@ -16,11 +16,27 @@ pub struct Reject {
     pub column: String,
     /// Why.
     pub reason: String,
+    /// The row with which the loss began, where this one only went because the row that it named went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+/// The first row of a chain of rejects.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cause {
+    /// Its table in the target.
+    pub table: String,
+    /// Its key: columns and values.
+    pub key: Vec<(String, String)>,
+    /// The column for which it was rejected.
+    pub column: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Reject {
     pub(crate) fn new(key: Vec<(String, String)>, column: &str, reason: &str) -> Self {
-        Reject { key, column: column.to_owned(), reason: reason.to_owned() }
+        Reject { key, column: column.to_owned(), reason: reason.to_owned(), cause: None }
     }
 }
 
@@ -49,6 +65,9 @@ pub struct Counts {
     pub filtered: u64,
     /// Rows that were kept back because the target's own row stays.
     pub kept: u64,
+    /// Rows whose columns a rule set in rows that are in the target already.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub updated: u64,
     /// Values that were changed or lost as the mapping allows, by column and name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "losses")]
     pub losses: BTreeMap<(String, String), u64>,
@@ -62,10 +81,21 @@ impl Counts {
         self.rejected += other.rejected;
         self.filtered += other.filtered;
         self.kept += other.kept;
+        self.updated += other.updated;
         for (key, count) in &other.losses {
             *self.losses.entry(key.clone()).or_default() += count;
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_none(count: &i64) -> bool {
+    *count == 0
 }
 
 /// Losses as `{"Column: name": count}`; JSON has no pairs as keys.
@@ -116,7 +146,7 @@ impl RuleAccount {
     /// Whether every row is accounted for, and as many were read as the server counted.
     pub fn balances(&self) -> bool {
         let c = &self.counts;
-        let all = c.read == c.loaded + c.rejected + c.filtered + c.kept;
+        let all = c.read == c.loaded + c.rejected + c.filtered + c.kept + c.updated;
         all && self.counted.is_none_or(|counted| counted == c.read)
     }
 }
@@ -134,6 +164,9 @@ pub struct TableAccount {
     pub loaded: u64,
     /// Rows that rules made.
     pub computed: u64,
+    /// Rows that Django's migrations added (or, below zero, took away) between a run and its completion.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub by_migrations: i64,
     /// Rows after the run, counted by the server.
     pub after: u64,
 }
@@ -141,7 +174,9 @@ pub struct TableAccount {
 impl TableAccount {
     /// Whether the counts add up.
     pub fn balances(&self) -> bool {
-        self.before + self.loaded + self.computed == self.after + self.removed
+        let sum = |parts: &[u64]| parts.iter().map(|n| i128::from(*n)).sum::<i128>();
+        sum(&[self.before, self.loaded, self.computed]) + i128::from(self.by_migrations)
+            == sum(&[self.after, self.removed])
     }
 }
 

@@ -11,6 +11,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
+use datafusion::execution::disk_manager::DiskManagerBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
@@ -24,13 +27,30 @@ use uuid::Uuid;
 
 use crate::functions;
 
-/// The place where expressions and queries are planned.
+/// How much a query may hold in memory; what is more goes to files in the temporary folder.
+const QUERY_MEMORY: usize = 128 * 1024 * 1024;
+/// What a sort keeps aside for merging its files. The usual 10 MiB each would use the whole up in a query of many joins.
+const MERGE_MEMORY: usize = 512 * 1024;
+
+/// The place where expressions and queries are planned and run.
 pub(crate) fn session(namespace: Uuid) -> SessionContext {
-    let mut config = SessionConfig::new().with_information_schema(false).with_target_partitions(2);
+    // One partition: a query's sorts share the memory, and twice as many would each have half.
+    let mut config = SessionConfig::new()
+        .with_information_schema(false)
+        .with_target_partitions(1)
+        .with_sort_spill_reservation_bytes(MERGE_MEMORY);
+    // A hash join holds one side in memory and cannot spill it; a join of sorted rows can.
+    config.options_mut().optimizer.prefer_hash_join = false;
     // Texts stay what they are on the wire; views would only be turned back.
     config.options_mut().execution.parquet.schema_force_view_types = false;
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-    let context = SessionContext::new_with_config(config);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY)))
+        .with_disk_manager_builder(DiskManagerBuilder::default())
+        .build_arc()
+        // Nothing of the above can fail before a file is made.
+        .unwrap_or_default();
+    let context = SessionContext::new_with_config_rt(config, runtime);
     for function in functions::all(namespace) {
         context.register_udf(function);
     }
@@ -106,6 +126,11 @@ pub(crate) fn trouble(error: &DataFusionError) -> ExpressionError {
     let text = root.strip_backtrace();
     let text = text.lines().next().unwrap_or_default();
     let plain = ["Error during planning: ", "SQL error: ", "Execution error: ", "Arrow error: "];
+    let within = ["ParserError(\"", "TokenizerError(\""].iter().find_map(|prefix| text.split_once(prefix));
+    if let Some((_, said)) = within {
+        let said = said.strip_suffix("\")").unwrap_or(said);
+        return ExpressionError::Wrong(format!("the SQL cannot be read: {said}"));
+    }
     ExpressionError::Wrong(plain.iter().fold(text, |t, prefix| t.strip_prefix(prefix).unwrap_or(t)).to_owned())
 }
 
@@ -120,6 +145,7 @@ impl Expression {
             ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(df_schema.clone())).build());
         let coerced = simplifier.coerce(expr.clone(), &df_schema).map_err(|e| trouble(&e))?;
         refuse_coercion(&expr, &coerced, &df_schema)?;
+        refuse_overflow(context, &coerced, &df_schema)?;
         // Some functions (coalesce) exist for the planner only, until they are simplified.
         let simple = simplifier.simplify(coerced).map_err(|e| trouble(&e))?;
         let physical = context.create_physical_expr(simple, &df_schema).map_err(|e| trouble(&e))?;
@@ -189,6 +215,30 @@ fn checked(expr: Arc<dyn PhysicalExpr>) -> Result<Transformed<Arc<dyn PhysicalEx
     Ok(Transformed::no(expr))
 }
 
+/// Refuses arithmetic and casts of literals that cannot be carried out: they would fail in every row.
+fn refuse_overflow(context: &SessionContext, coerced: &Expr, schema: &DFSchema) -> Result<(), ExpressionError> {
+    let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(1));
+    let one = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).ok();
+    let mut refused = None;
+    let _ = coerced.apply(|e| {
+        let arithmetic = matches!(e, Expr::BinaryExpr(_) | Expr::Cast(_) | Expr::Negative(_));
+        if !arithmetic || !e.column_refs().is_empty() {
+            return Ok(TreeNodeRecursion::Continue);
+        }
+        let physical = context.create_physical_expr(e.clone(), schema).and_then(|p| Ok(p.transform_up(checked)?.data));
+        if let (Ok(physical), Some(one)) = (physical, &one)
+            && let Err(error) = physical.evaluate(one)
+        {
+            let text = error.strip_backtrace();
+            let why = if text.contains("ivide") { "divides by zero" } else { "does not fit its type" };
+            refused = Some(format!("`{}` {why} in every row", e.human_display()));
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Jump)
+    });
+    refused.map_or(Ok(()), |text| Err(ExpressionError::Wrong(text)))
+}
+
 /// The families between which nothing is coerced.
 #[derive(PartialEq)]
 enum Family {
@@ -206,6 +256,20 @@ fn family(data_type: &DataType) -> Family {
         t if t.is_numeric() => Family::Number,
         t if t.is_temporal() => Family::Time,
         _ => Family::Other,
+    }
+}
+
+/// A type in the words of somebody who writes mappings.
+pub(crate) fn plainly(data_type: &DataType) -> String {
+    match data_type {
+        t if family(t) == Family::Text => "text".to_owned(),
+        t if t.is_integer() => "a whole number".to_owned(),
+        t if family(t) == Family::Number => "a number".to_owned(),
+        DataType::Boolean => "a truth value".to_owned(),
+        DataType::Date32 => "a date".to_owned(),
+        t if family(t) == Family::Time => "a time".to_owned(),
+        DataType::Binary => "bytes".to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -236,7 +300,9 @@ fn refuse_coercion(written: &Expr, coerced: &Expr, schema: &DFSchema) -> Result<
     match refused {
         None => Ok(()),
         Some((what, from, to)) => Err(ExpressionError::Wrong(format!(
-            "`{what}` is {from} and would silently become {to}; write a cast if that is meant"
+            "`{what}` is {} and would silently become {}; write a cast if that is meant",
+            plainly(&from),
+            plainly(&to)
         ))),
     }
 }
@@ -305,5 +371,12 @@ mod tests {
         let json = typed("json_object('legacy', json_object('id', FeedbackID, 'n', name))").unwrap();
         let json = json.evaluate(&batch(), &mut failed);
         assert_eq!(json.as_string::<i32>().value(1), r#"{"legacy":{"id":7}}"#);
+        // An odd number of arguments adds to an object; what is none fails its row.
+        let added = "json_object(json_object('a', name), 'np', json_object('id', FeedbackID))";
+        let added = typed(added).unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(added.as_string::<i32>().value(1), r#"{"np":{"id":7}}"#);
+        assert_eq!(added.as_string::<i32>().value(2), r#"{"a":"c","np":{"id":2147483647}}"#);
+        typed("json_object(name, 'np', FeedbackID)").unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(failed.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [0, 2]);
     }
 }

@@ -64,6 +64,7 @@ impl ScalarUDFImpl for StableUuid {
 }
 
 /// `json_object(key, value, ...)`: a JSON object as text. Keys with a NULL value are left out; NULL when nothing is left.
+/// `json_object(object, key, value, ...)` adds to an object, which may be NULL.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct JsonObject {
     signature: Signature,
@@ -80,14 +81,24 @@ impl ScalarUDFImpl for JsonObject {
         Ok(DataType::Utf8)
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        if args.args.is_empty() || !args.args.len().is_multiple_of(2) {
+        let texts = texts(&args)?;
+        let (base, texts) = match texts.split_first() {
+            Some((base, rest)) if rest.len().is_multiple_of(2) => (Some(base), rest),
+            _ => (None, texts.as_slice()),
+        };
+        if texts.is_empty() {
             return exec_err!("json_object takes keys and values in turn");
         }
-        let texts = texts(&args)?;
-        let kinds: Vec<DataType> = args.arg_fields.iter().map(|f| f.data_type().clone()).collect();
+        let of_pairs = args.arg_fields.iter().skip(usize::from(base.is_some()));
+        let kinds: Vec<DataType> = of_pairs.map(|f| f.data_type().clone()).collect();
         let mut out = StringBuilder::new();
         for row in 0..args.number_rows {
-            let mut object = serde_json::Map::new();
+            let mut object =
+                match base.filter(|base| !base.is_null(row)).map(|base| serde_json::from_str(base.value(row))) {
+                    None => serde_json::Map::new(),
+                    Some(Ok(serde_json::Value::Object(object))) => object,
+                    Some(_) => return exec_err!("the text that json_object adds to is no JSON object"),
+                };
             for (pair, kind) in texts.chunks_exact(2).zip(kinds.iter().skip(1).step_by(2)) {
                 let [key, value] = pair else { continue };
                 if !key.is_null(row) && !value.is_null(row) {

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Hazard {
     /// The kind, a fixed name: `time-of-day`, `too-long`, `out-of-range`, `null-in-not-null`, `no-target-column`,
-    /// `carried-as-text`, `digits-below-microsecond`, `filtered`.
+    /// `carried-as-text`, `digits-below-microsecond`, `filtered`, `unknown-migration`.
     pub name: String,
-    /// The rule.
+    /// The rule; of an unknown migration, the target's module.
     pub rule: String,
     /// The column, of the target where there is one.
     pub column: Option<String>,

@@ -2,10 +2,13 @@
 
 pub mod account;
 pub mod bind;
+pub mod explain;
 pub mod hazard;
 pub mod language;
 pub mod plan;
 pub mod run;
+pub mod scaffold;
+pub mod seen;
 
 mod expression;
 mod fit;

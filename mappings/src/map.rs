@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use imis_databases::filled::filled_values;
 use imis_databases::{Error, ErrorKind};
 
 use crate::account::Reject;
@@ -101,9 +102,18 @@ pub(crate) fn map(way: &RowWay, batch: &RecordBatch) -> Result<Mapped, Error> {
         }
         arrays.push(fit.apply(&array, &mut findings));
     }
+    let mut stood_in: BTreeMap<(String, String), u64> = BTreeMap::new();
+    for (condition, column, name) in &way.stand_ins {
+        let truth = condition.evaluate(&batch, &mut failed);
+        failed.clear();
+        let count = truth.as_boolean_opt().map_or(0, |truth| truth.true_count() as u64);
+        if count > 0 {
+            *stood_in.entry((column.clone(), name.clone())).or_default() += count;
+        }
+    }
     for dropped in &way.dropped {
         if let Some(array) = batch.column_by_name(&dropped.column.to_lowercase()) {
-            let lost = lost_values(array, dropped.default.as_deref());
+            let lost = filled_values(array, dropped.default.as_deref());
             if lost > 0 {
                 *findings.losses.entry((dropped.column.clone(), "no-target-column")).or_default() += lost;
             }
@@ -131,7 +141,8 @@ pub(crate) fn map(way: &RowWay, batch: &RecordBatch) -> Result<Mapped, Error> {
             .map_err(odd)?;
         (take_rows(&mapped, &kept).map_err(odd)?, keys)
     };
-    let losses = findings.losses.into_iter().map(|((column, name), n)| ((column, name.to_owned()), n)).collect();
+    let mut losses = stood_in;
+    losses.extend(findings.losses.into_iter().map(|((column, name), n)| ((column, name.to_owned()), n)));
     Ok(Mapped { batch: mapped, keys, rejected, filtered, losses })
 }
 
@@ -139,19 +150,4 @@ fn take_rows(batch: &RecordBatch, rows: &arrow::array::UInt32Array) -> Result<Re
     let columns = batch.columns().iter().map(|array| take(array, rows, None)).collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
     RecordBatch::try_new_with_options(batch.schema(), columns, &options)
-}
-
-/// How many values are neither NULL nor the column's default.
-fn lost_values(array: &ArrayRef, default: Option<&str>) -> u64 {
-    let text = match array.data_type() {
-        DataType::Boolean => arrow::compute::cast(array, &DataType::UInt8),
-        _ => Ok(Arc::clone(array)),
-    };
-    let Ok(text) = text.and_then(|array| arrow::compute::cast(&array, &DataType::Utf8)) else {
-        return (array.len() - array.null_count()) as u64;
-    };
-    text.as_string_opt::<i32>().map_or(0, |texts| {
-        texts.iter().flatten().filter(|value| Some(*value) != default && Some(value.trim_end()) != default).count()
-            as u64
-    })
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow::array::AsArray;
+use futures::StreamExt;
 use imis_databases::source::plan_ranges;
-use imis_databases::{Consistency, Error, ErrorKind, KeyRange, Source};
-use imis_schemas::{Catalog, Known};
+use imis_databases::{Consistency, Error, ErrorKind, KeyRange, ReadRequest, Source};
+use imis_schemas::{Catalog, Identification, Known};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -29,10 +31,19 @@ pub struct Plan {
     pub mapping: String,
     /// SHA-256 over the mapping's files.
     pub mapping_sha256: String,
+    /// The pack that completes this run once Django's migrations have run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complete: Option<String>,
+    /// The run that this one completes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completes: Option<String>,
     /// The source, without user and password.
     pub from: String,
     /// The target.
     pub to: String,
+    /// The legacy release that the source is closest to, with its twins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
     /// Fingerprint of the source's catalogue.
     pub source_sha256: String,
     /// Fingerprint of the target's catalogue: tables, columns and primary keys.
@@ -63,7 +74,7 @@ pub struct PlannedRule {
     pub rows: u64,
     /// Rows that the target has already, and what becomes of them.
     pub existing: u64,
-    /// The policy for them: `refuse`, `replace`, `keep`, `merge`.
+    /// The policy for them: `refuse`, `replace`, `discard`, `keep`, `merge`, `update`.
     pub policy: String,
     /// The ranges in which the table is read.
     pub ranges: Vec<KeyRange>,
@@ -101,6 +112,7 @@ impl Plan {
             rules.push(planned(rule, ends).await?);
         }
         let mut hazards = bound.hazards.clone();
+        hazards.extend(later_migrations(mapping, ends).await?);
         hazards.sort();
         hazards.dedup();
         let mut plan = Plan {
@@ -108,8 +120,11 @@ impl Plan {
             made: jiff::Timestamp::now().to_string(),
             mapping: mapping.name.clone(),
             mapping_sha256: mapping.hash.clone(),
+            complete: mapping.complete.clone(),
+            completes: None,
             from: ends.from.clone(),
             to: ends.to.clone(),
+            release: bound.release().map(Identification::label),
             source_sha256: fingerprint(ends.source_catalog),
             target_sha256: fingerprint(ends.target_catalog),
             namespace,
@@ -120,6 +135,14 @@ impl Plan {
         };
         plan.seal = plan.sealed();
         Ok(plan)
+    }
+
+    /// Makes it the plan of a run that completes another.
+    #[must_use]
+    pub fn completing(mut self, run: &str) -> Self {
+        self.completes = Some(run.to_owned());
+        self.seal = self.sealed();
+        self
     }
 
     fn sealed(&self) -> String {
@@ -200,10 +223,39 @@ async fn planned(rule: &BoundRule, ends: &Ends<'_>) -> Result<PlannedRule, Error
             Existing::Replace => "replace",
             Existing::Keep { .. } => "keep",
             Existing::Merge { .. } => "merge",
+            Existing::Discard => "discard",
+            Existing::Update { .. } => "update",
         }
         .to_owned(),
         ranges,
     })
+}
+
+/// Migrations of the target that came after those which the mapping knows: what they do to rows is not reproduced.
+async fn later_migrations(mapping: &Mapping, ends: &Ends<'_>) -> Result<Vec<Hazard>, Error> {
+    let (Some(target), Some(table)) = (ends.target, ends.target_catalog.table("django_migrations")) else {
+        return Ok(Vec::new());
+    };
+    let columns = vec!["app".to_owned(), "name".to_owned()];
+    let mut chunks = target.read(ReadRequest::all(Arc::new(table.clone())).columns(columns));
+    let mut hazards = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        let texts =
+            |name: &str| chunk.batch.column_by_name(name).and_then(|array| array.as_string_opt::<i32>().cloned());
+        let (Some(apps), Some(names)) = (texts("app"), texts("name")) else { continue };
+        for (app, name) in apps.iter().flatten().zip(names.iter().flatten()) {
+            if mapping.migrations.iter().any(|module| module.app == app && module.is_later(name)) {
+                hazards.push(Hazard::new(
+                    "unknown-migration",
+                    app,
+                    None,
+                    format!("the target ran {app}.{name}, which this mapping does not know; if it changes rows, that is not reproduced"),
+                ));
+            }
+        }
+    }
+    Ok(hazards)
 }
 
 /// SHA-256 over what a plan relies on: tables with columns, types, nullability and primary keys. Foreign keys and

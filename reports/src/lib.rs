@@ -3,6 +3,7 @@
 //! Every text that came from a database or a file goes through [`escape`] before it is printed, and every value of a row
 //! through [`mask`]. [`write_migration`] and [`write_plan`] fill the folder of `--report`.
 
+pub mod cause;
 pub mod escape;
 pub mod mask;
 pub mod summary;

@@ -16,7 +16,8 @@ use crate::mask::{Values, key_json};
 const BATCH: usize = 50_000;
 
 /// `rejects.parquet`, one row a rejected row: rule, table, key (JSON text, masked), column (NULL where the whole row was
-/// refused) and reason.
+/// refused), reason, and, for a row that only went because the row that it named went, table, key, column and reason of the first row
+/// of that chain.
 ///
 /// # Errors
 /// When the file cannot be encoded.
@@ -28,6 +29,10 @@ pub fn rejects_parquet(account: &Account) -> Result<Vec<u8>, ReportError> {
         text("key", false),
         text("column", true),
         text("reason", false),
+        text("cause_table", true),
+        text("cause_key", true),
+        text("cause_column", true),
+        text("cause_reason", true),
     ]);
     let batches = account.rejects.chunks(BATCH).map(|rows| {
         let strings = |of: &dyn Fn(&RejectedRow) -> Option<String>| -> ArrayRef {
@@ -39,6 +44,10 @@ pub fn rejects_parquet(account: &Account) -> Result<Vec<u8>, ReportError> {
             strings(&|row| Some(key_json(&row.reject.key, Values::Masked))),
             strings(&|row| Some(row.reject.column.clone()).filter(|column| !column.is_empty())),
             strings(&|row| Some(row.reject.reason.clone())),
+            strings(&|row| row.reject.cause.as_ref().map(|cause| cause.table.clone())),
+            strings(&|row| row.reject.cause.as_ref().map(|cause| key_json(&cause.key, Values::Masked))),
+            strings(&|row| row.reject.cause.as_ref().map(|cause| cause.column.clone())),
+            strings(&|row| row.reject.cause.as_ref().map(|cause| cause.reason.clone())),
         ]
     });
     encode(schema, batches)
@@ -50,12 +59,13 @@ pub fn rejects_parquet(account: &Account) -> Result<Vec<u8>, ReportError> {
 /// When the file cannot be encoded.
 pub fn accounting_parquet(account: &Account) -> Result<Vec<u8>, ReportError> {
     type Number = (&'static str, fn(&RuleAccount) -> u64);
-    const NUMBERS: [Number; 7] = [
+    const NUMBERS: [Number; 8] = [
         ("read", |r| r.counts.read),
         ("loaded", |r| r.counts.loaded),
         ("rejected", |r| r.counts.rejected),
         ("filtered", |r| r.counts.filtered),
         ("kept", |r| r.counts.kept),
+        ("updated", |r| r.counts.updated),
         ("repaired", |r| r.repaired),
         ("computed", |r| r.computed),
     ];

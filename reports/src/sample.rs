@@ -21,14 +21,19 @@ pub(crate) fn rule(name: &str, table: &str, read: u64, rejected: u64, filtered: 
 }
 
 pub(crate) fn table(name: &str, loaded: u64) -> TableAccount {
-    TableAccount { table: name.into(), before: 0, removed: 0, loaded, computed: 0, after: loaded }
+    TableAccount { table: name.into(), before: 0, removed: 0, loaded, computed: 0, by_migrations: 0, after: loaded }
 }
 
 pub(crate) fn reject(rule: &str, table: &str, key: (&str, &str), column: &str, reason: &str) -> RejectedRow {
     RejectedRow {
         rule: rule.into(),
         table: table.into(),
-        reject: Reject { key: vec![(key.0.into(), key.1.into())], column: column.into(), reason: reason.into() },
+        reject: Reject {
+            key: vec![(key.0.into(), key.1.into())],
+            column: column.into(),
+            reason: reason.into(),
+            cause: None,
+        },
     }
 }
 
@@ -105,6 +110,7 @@ pub(crate) fn plan() -> Plan {
         source_sha256: String::new(),
         target_sha256: String::new(),
         namespace: Default::default(),
+        release: Some("1.7.4 (or 23.10, 24.04)".into()),
         consistency: Consistency::SingleTransaction,
         rules: vec![
             planned("claims", "tblClaim", 25_000, 1),
@@ -118,6 +124,8 @@ pub(crate) fn plan() -> Plan {
             hazard("time-of-day", "claims", "DateFrom", lost),
             hazard("time-of-day", "claims", "DateTo", lost),
         ],
+        complete: Default::default(),
+        completes: Default::default(),
         seal: String::new(),
     }
 }

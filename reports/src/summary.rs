@@ -10,21 +10,30 @@ pub fn migrate_summary(account: &Account) -> Value {
         .iter()
         .map(|rule| {
             let c = &rule.counts;
-            json!({
+            let mut line = json!({
                 "rule": rule.rule, "from": rule.from, "to": rule.to, "counted": rule.counted, "read": c.read,
                 "loaded": c.loaded, "rejected": c.rejected, "filtered": c.filtered, "kept": c.kept,
                 "repaired": rule.repaired, "computed": rule.computed, "balances": rule.balances(),
-            })
+            });
+            // Only rules that set columns of rows which are there have such.
+            if c.updated > 0 {
+                line["updated"] = c.updated.into();
+            }
+            line
         })
         .collect();
     let tables: Vec<Value> = account
         .tables
         .iter()
         .map(|table| {
-            json!({
+            let mut line = json!({
                 "table": table.table, "before": table.before, "removed": table.removed, "loaded": table.loaded,
                 "computed": table.computed, "after": table.after, "balances": table.balances(),
-            })
+            });
+            if table.by_migrations != 0 {
+                line["by_migrations"] = table.by_migrations.into();
+            }
+            line
         })
         .collect();
     let losses: Vec<Value> = account

@@ -2,11 +2,13 @@
 
 mod account;
 mod catalog;
+mod explain;
 mod plan;
 mod table;
 
-pub use account::account;
+pub use account::{account, reasons, rejected_rows};
 pub use catalog::catalog;
+pub use explain::explanation;
 pub use plan::{hazards, plan, scan};
 pub use table::{Cell, table};
 

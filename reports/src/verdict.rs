@@ -37,6 +37,7 @@ fn rule_complaints(rule: &RuleAccount) -> Vec<String> {
     let c = &rule.counts;
     let mut found = Vec::new();
     let sum = c.loaded.saturating_add(c.rejected).saturating_add(c.filtered).saturating_add(c.kept);
+    let sum = sum.saturating_add(c.updated);
     if c.read != sum {
         found.push(format!("rule {}: {} read, but {} accounted for", rule.rule, thousands(c.read), thousands(sum)));
     }
@@ -56,6 +57,7 @@ fn table_complaint(table: &TableAccount) -> Option<String> {
         return None;
     }
     let into = table.before.saturating_add(table.loaded).saturating_add(table.computed);
+    let into = into.saturating_add_signed(table.by_migrations);
     Some(format!(
         "table {}: {} expected, but the target's server counts {}",
         table.table,

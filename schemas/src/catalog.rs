@@ -378,6 +378,19 @@ impl Column {
         TypedColumn { name: self.name.clone(), data_type: self.data_type(engine), nullable: self.nullable }
     }
 
+    /// Its default, where that is a plain literal: `((0))` is 0, `('N')` is N.
+    pub fn plain_default(&self) -> Option<String> {
+        let mut text = self.default.as_deref()?.trim();
+        while let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
+            text = inner.trim();
+        }
+        let quoted = text.strip_prefix('N').filter(|t| t.starts_with('\'')).unwrap_or(text);
+        match quoted.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')) {
+            Some(literal) => Some(literal.replace("''", "'")),
+            None => text.parse::<f64>().is_ok().then(|| text.to_owned()),
+        }
+    }
+
     /// The parsed type.
     pub fn data_type(&self, engine: Engine) -> DataType {
         DataType::parse(engine, &self.data_type)

@@ -5,10 +5,13 @@
 
 pub mod catalog;
 pub mod data_type;
+pub mod identify;
+pub mod legacy;
 pub mod name;
 pub mod release;
 
 pub use catalog::{Catalog, Check, Column, ForeignKey, Index, Key, Known, Routine, Table, TypedColumn, Unique, View};
 pub use data_type::{DataType, Length};
+pub use identify::{Identification, identify};
 pub use name::{Engine, TableName, same_name};
 pub use release::{ReleaseError, release, release_names};

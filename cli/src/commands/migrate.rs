@@ -6,9 +6,11 @@ use std::sync::Arc;
 use imis_databases::{Location, PostgresAddress};
 use imis_mappings::account::Account;
 use imis_mappings::plan::Plan;
-use imis_mappings::run::{self, OnReject, Options, Phase, PostgresTarget, Run, RunState, SnapshotTarget, Target};
+use imis_mappings::run::{
+    self, Completion, OnReject, Options, Phase, PostgresTarget, Run, RunState, SnapshotTarget, Target,
+};
 
-use crate::args::{self, Migrate};
+use crate::args::{self, DEFAULT_PACK, Migrate};
 use crate::commands::Session;
 use crate::commands::plan::Opened;
 use crate::exit::{DATA, DONE, Failure};
@@ -18,7 +20,15 @@ pub(crate) async fn migrate(args: Migrate, session: &Session) -> Result<u8, Fail
     if args.undo {
         return undo(&args, session).await;
     }
-    let from = session.location(args.from.as_deref().unwrap_or_default())?;
+    let address = postgres_address(&args.to, session).await?;
+    let completion = match &address {
+        Some(address) => run::completion(address).await?,
+        None => Completion::None,
+    };
+    if args.complete || (args.resume && matches!(completion, Completion::Begun(..))) {
+        return complete(&args, session, address, completion).await;
+    }
+    let mapping = args.mapping.as_deref().unwrap_or(DEFAULT_PACK);
     let earlier = earlier_run(&args, session).await?;
     if let Some(state) = &earlier
         && state.phase >= Phase::Finished
@@ -26,33 +36,111 @@ pub(crate) async fn migrate(args: Migrate, session: &Session) -> Result<u8, Fail
         session.say(&format!("Run {} is finished already; there is nothing to resume.", state.run));
         return Ok(DONE);
     }
-    let source = session.open(&from).await?;
-    let country = match &earlier {
-        Some(state) => Some(Plan::parse(&state.plan)?.namespace),
-        None => args.country,
-    };
-    let opened = session.ends(source, from.to_string(), &args.to, &args.mapping, country).await?;
+    let (from, opened) = open(&args, session, mapping, earlier.as_ref()).await?;
     let plan = match (&earlier, &args.plan) {
         (Some(state), _) => Plan::parse(&state.plan)?,
         (None, Some(path)) => read_plan(path)?,
         (None, None) => opened.plan().await?,
     };
-    if let Some(changed) = plan.changed(&opened.mapping, &opened.source_catalog, &opened.target_catalog) {
-        return Err(Failure::schema(format!("{changed} changed since the plan was made")).with_help(
-            "Make the plan again with `imis plan`; a run that was begun can only be taken back with --undo.",
+    refuse_changed(&opened, &plan)?;
+    let id = earlier.map_or_else(run::new_id, |state| state.run);
+    let account = carry_out(session, &opened, &plan, options(&args), id, args.allow_connected).await?;
+    let code = conclude(session, &account, &plan, args.report.as_deref())?;
+    if plan.complete.is_some() {
+        session.say(&format!(
+            "This is the first half. Next, in the folder of the openIMIS backend:\n  python manage.py migrate\nand then:\n  \
+             imis migrate --complete --from {from} --to {}\nUntil that is done nobody can log in.",
+            opened.target_location
         ));
     }
-    let options = Options {
+    Ok(code)
+}
+
+/// The second half of the second route.
+async fn complete(
+    args: &Migrate,
+    session: &Session,
+    address: Option<PostgresAddress>,
+    completion: Completion,
+) -> Result<u8, Failure> {
+    let Some(address) = address else {
+        return Err(Failure::usage("only a run into PostgreSQL can be completed"));
+    };
+    let (first, begun) = match completion {
+        Completion::Done(first, second) => {
+            session
+                .say(&format!("Run {} has completed run {} already; there is nothing to do.", second.run, first.run));
+            return Ok(DONE);
+        }
+        Completion::None => {
+            return Err(Failure::usage("no run into this target waits for a completion").with_help(
+                "--complete follows a run of openimis/legacy-to-baseline and `python manage.py migrate`; \
+                 `imis runs` lists the runs of a target.",
+            ));
+        }
+        Completion::Waiting(first, _) if first.phase < Phase::Accounted => {
+            return Err(Failure::data(format!("run {} is not finished ({})", first.run, first.phase.name()))
+                .with_help("Go on with --resume first, or take it back with --undo."));
+        }
+        Completion::Waiting(first, _) => (first, None),
+        Completion::Begun(first, second) => (first, Some(second)),
+    };
+    if !run::django_ran(&address).await? {
+        return Err(Failure::schema(format!("Django's migrations have not run since run {}", first.run))
+            .with_help("Run `python manage.py migrate` on the target, then --complete."));
+    }
+    let first_plan = Plan::parse(&first.plan)?;
+    let pack = args.mapping.clone().or(first_plan.complete).unwrap_or_default();
+    let (_, opened) = open(args, session, &pack, Some(&first)).await?;
+    if opened.mapping.completes.as_deref() != Some(first_plan.mapping.as_str()) {
+        return Err(Failure::schema(format!("{} does not complete {}", opened.mapping.name, first_plan.mapping))
+            .with_help(format!("The completing mapping says `completes: {}` in its header.", first_plan.mapping)));
+    }
+    let plan = match &begun {
+        Some(state) => Plan::parse(&state.plan)?,
+        None => opened.plan().await?.completing(&first.run),
+    };
+    refuse_changed(&opened, &plan)?;
+    let id = begun.map_or_else(run::new_id, |state| state.run);
+    let account = carry_out(session, &opened, &plan, options(args), id, args.allow_connected).await?;
+    let account = run::whole(&address, &opened.source, &opened.source_catalog, &first, account).await?;
+    conclude(session, &account, &plan, args.report.as_deref())
+}
+
+/// Opens both ends; gives the source's name beside them. A country that an earlier run was made for stays.
+async fn open(
+    args: &Migrate,
+    session: &Session,
+    mapping: &str,
+    earlier: Option<&RunState>,
+) -> Result<(String, Opened), Failure> {
+    let from = session.location(args.from.as_deref().unwrap_or_default())?;
+    let source = session.open(&from).await?;
+    let country = match earlier {
+        Some(state) => Some(Plan::parse(&state.plan)?.namespace),
+        None => args.country,
+    };
+    Ok((from.to_string(), session.ends(source, from.to_string(), &args.to, mapping, country).await?))
+}
+
+fn refuse_changed(opened: &Opened, plan: &Plan) -> Result<(), Failure> {
+    match plan.changed(&opened.mapping, &opened.source_catalog, &opened.target_catalog) {
+        None => Ok(()),
+        Some(changed) => Err(Failure::schema(format!("{changed} changed since the plan was made")).with_help(
+            "Make the plan again with `imis plan`; a run that was begun can only be taken back with --undo.",
+        )),
+    }
+}
+
+fn options(args: &Migrate) -> Options {
+    Options {
         jobs: args.jobs,
         on_reject: match args.on_reject {
             args::OnReject::Stop => OnReject::Stop,
             args::OnReject::Continue => OnReject::Continue,
         },
         max_cell: args.max_cell * 1024 * 1024,
-    };
-    let id = earlier.map_or_else(run::new_id, |state| state.run);
-    let account = carry_out(session, &opened, &plan, options, id, args.allow_connected).await?;
-    conclude(session, &account, &plan, args.report.as_deref())
+    }
 }
 
 /// Carries a plan out into the target of its ends.
@@ -67,9 +155,11 @@ pub(crate) async fn carry_out(
     let catalog = Arc::clone(&opened.target_catalog);
     let target: Arc<dyn Target> = match &opened.target_location {
         Location::Snapshot(folder) => Arc::new(SnapshotTarget::new(folder.clone(), catalog, id)?),
-        Location::Postgres(address) => {
-            Arc::new(PostgresTarget::new(address, catalog, id).allow_connected(allow_connected))
-        }
+        Location::Postgres(address) => Arc::new(
+            PostgresTarget::new(address, catalog, id)
+                .allow_connected(allow_connected)
+                .completing(plan.completes.as_deref()),
+        ),
         other => return Err(Failure::usage(format!("{other} cannot be written to"))),
     };
     let bars = Arc::new(session.bars());

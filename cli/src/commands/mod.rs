@@ -66,6 +66,8 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<u8, Failu
         Command::Introspect(args) => introspect::introspect(args, session).await,
         Command::Snapshot(args) => snapshot::snapshot(args, session).await,
         Command::Mapping(MappingCommand::Check(args)) => mapping::check(args, session).await,
+        Command::Mapping(MappingCommand::Explain(args)) => mapping::explain(args, session).await,
+        Command::Mapping(MappingCommand::Scaffold(args)) => mapping::scaffold(args, session).await,
         Command::Plan(args) => plan::plan(args, session).await,
         Command::Prepare(args) => prepare::prepare(args, session).await,
         Command::Migrate(args) => migrate::migrate(args, session).await,

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use imis_databases::snapshot::write_private;
 use imis_databases::{Location, Source};
-use imis_mappings::bind::{BoundMapping, bind};
-use imis_mappings::language::Mapping;
-use imis_mappings::plan;
+use imis_mappings::bind::{BoundMapping, bind_seen};
+use imis_mappings::language::{Mapping, MappingErrors};
+use imis_mappings::seen::Seen;
+use imis_mappings::{plan, run};
 use imis_schemas::{Catalog, Engine};
 use uuid::Uuid;
 
@@ -47,21 +48,80 @@ impl Session {
             Location::Catalog(_) | Location::Release(_) => (None, self.catalog(&target_location).await?),
             _ => {
                 let target = self.open(&target_location).await?;
-                let catalog = target.catalog().await?;
+                let mut catalog = target.catalog().await?;
+                if let Location::Postgres(address) = &target_location {
+                    let was = imis_mappings::run::as_it_was(address, Catalog::clone(&catalog)).await?;
+                    catalog = Arc::new(was);
+                }
                 (Some(target), catalog)
             }
         };
         if target_catalog.engine != Engine::Postgres {
             return Err(Failure::usage("the target must be PostgreSQL or a snapshot folder"));
         }
-        if mapping.migrated && target.is_some() && target_catalog.table("django_migrations").is_none() {
-            return Err(imis_mappings::run::not_migrated().into());
+        let django = target_catalog.table("django_migrations").is_some();
+        match (mapping.migrated, &target_location) {
+            (Some(true), _) if target.is_some() && !django => return Err(run::not_migrated().into()),
+            (Some(false), Location::Snapshot(_)) => {
+                return Err(Failure::usage(format!(
+                    "{} cannot fill a snapshot: Django's migrations come after it",
+                    mapping.name
+                ))
+                .with_help("Name a database that `imis prepare` made, or use openimis/legacy-to-modular."));
+            }
+            // Whether they ran is asked of the rows too, when the run begins: an empty table of migrations is none.
+            (Some(false), Location::Postgres(address)) if django && run::django_ran(address).await? => {
+                return Err(run::migrated_already().into());
+            }
+            _ => {}
         }
+        let target_catalog = Arc::new(mapping.loosened(Catalog::clone(&target_catalog)));
         // Made UUIDs belong to a country. Without its UUID the source's name stands for it, so that runs agree.
         let namespace = country
             .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("imis:{}", from.to_lowercase()).as_bytes()));
-        let bound = bind(&mapping, &source_catalog, &target_catalog, namespace).await?;
+        let bound = bind_live(&mapping, source.as_ref(), &source_catalog, &target_catalog, namespace).await?;
         Ok(Opened { mapping, bound, source, source_catalog, target, target_location, target_catalog, from, namespace })
+    }
+}
+
+/// Binds a mapping to a source that can be asked: for rights, and for what columns hold that the mapping does not know.
+pub(crate) async fn bind_live(
+    mapping: &Mapping,
+    source: &dyn Source,
+    source_catalog: &Catalog,
+    target_catalog: &Catalog,
+    namespace: Uuid,
+) -> Result<BoundMapping, Failure> {
+    let mut seen = Seen::of(source, source_catalog).await;
+    match bind_seen(mapping, source_catalog, target_catalog, namespace, &seen).await {
+        Ok(bound) => Ok(bound),
+        Err(errors) if seen.count(&errors, source, source_catalog).await? => {
+            Ok(bind_seen(mapping, source_catalog, target_catalog, namespace, &seen).await?)
+        }
+        Err(errors) => Err(errors.into()),
+    }
+}
+
+/// What a mapping complains about, with what the columns hold that it does not know; `None` when it fits.
+pub(crate) async fn errors_live(
+    mapping: &Mapping,
+    source: Option<&dyn Source>,
+    source_catalog: &Catalog,
+    target_catalog: &Catalog,
+    seen: &mut Seen,
+) -> Result<Option<MappingErrors>, Failure> {
+    if let Some(source) = source {
+        *seen = Seen::of(source, source_catalog).await;
+    }
+    let namespace = Uuid::nil();
+    let Err(errors) = bind_seen(mapping, source_catalog, target_catalog, namespace, seen).await else {
+        return Ok(None);
+    };
+    match source {
+        Some(source) if seen.count(&errors, source, source_catalog).await? => {
+            Ok(bind_seen(mapping, source_catalog, target_catalog, namespace, seen).await.err())
+        }
+        _ => Ok(Some(errors)),
     }
 }
 
@@ -98,8 +158,9 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
         Scan::None => None,
         scan => {
             let bars = session.bars();
-            let found =
-                imis_mappings::run::scan(&opened.bound, &plan, &opened.source, scan == Scan::Sample, &bars).await?;
+            let target = opened.target.as_ref();
+            let sample = scan == Scan::Sample;
+            let found = run::scan(&opened.bound, &plan, &opened.source, target, sample, &bars).await?;
             bars.clear();
             Some(found)
         }
@@ -117,7 +178,7 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
     }
     let refused =
         plan.rules.iter().any(|rule| rule.existing > 0 && rule.policy == "refuse" && !rule_is_later(&plan, rule));
-    let rejected = scanned.iter().flatten().any(|(_, counts)| counts.rejected > 0);
+    let rejected = scanned.as_ref().is_some_and(|scanned| scanned.rejected() > 0);
     if refused {
         session
             .say("The target has rows where the mapping refuses them (see `existing`); a migration would stop there.");

@@ -97,7 +97,7 @@ impl Difference {
 }
 
 /// A table of a database with the names of its key and of its numeric columns.
-async fn table(client: &Client, table: &str) -> (Rows, Vec<String>, BTreeSet<String>) {
+pub(crate) async fn table(client: &Client, table: &str) -> (Rows, Vec<String>, BTreeSet<String>) {
     let sql = format!("COPY {} TO STDOUT (FORMAT csv, HEADER)", Engine::Postgres.quote(table));
     let chunks: Vec<_> = client.copy_out(&sql).await.unwrap().try_collect().await.unwrap();
     let rows = Rows::parse(&String::from_utf8(chunks.concat()).unwrap());
@@ -136,7 +136,13 @@ pub(crate) async fn differences(client: &Client, folder: &Path) -> (Vec<Differen
     (found, tables)
 }
 
-fn compare(table: &str, ours: &Rows, theirs: &Rows, key: &[String], numeric: &BTreeSet<String>) -> Vec<Difference> {
+pub(crate) fn compare(
+    table: &str,
+    ours: &Rows,
+    theirs: &Rows,
+    key: &[String],
+    numeric: &BTreeSet<String>,
+) -> Vec<Difference> {
     // Tables without a key have few rows, all different: the whole row is the key.
     let key: Vec<String> = if key.is_empty() { theirs.columns.clone() } else { key.to_vec() };
     let canonical = |rows: &Rows| -> Vec<BTreeMap<String, Option<String>>> {

@@ -195,7 +195,8 @@ async fn texts_that_are_none_other_alphabets_and_a_huge_cell() {
     let said = desk.imis(&resumed).failed(3, "\"rejected\": 1", &[PASSWORD]);
     assert_eq!(said.json()["balances"], true);
     let rejects = desk.imis(&["rejects", "show", &to, "--json"]).done().json();
-    assert_eq!((&rejects[0]["column"], &rejects[0]["key"][0][1]), (&"Name".into(), &"2".into()), "{rejects}");
+    let reject = &rejects["rejects"][0];
+    assert_eq!((&reject["column"], &reject["key"]["Id"]), (&"Name".into(), &"2".into()), "{rejects}");
     let sql = format!(
         r#"SELECT count(*) FROM "Words" WHERE ("Id", coalesce("Cyrillic", '-'), coalesce(length("Long"), -1)) IN
            ((1, 'Привет', -1), (3, '-', {}), (4, 'ё', 0))"#,

@@ -23,14 +23,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use imis_schemas::{Catalog, Engine, Table, TableName};
+use imis_schemas::{Catalog, Column, Engine, Table, TableName};
 use tokio::sync::OnceCell;
 
 pub use self::facts::ServerFacts;
 pub use self::tls::TlsFacts;
 use crate::error::Error;
 use crate::location::MssqlAddress;
-use crate::source::{ChunkStream, Consistency, ReadRequest, Source};
+use crate::source::{ChunkStream, Consistency, ReadRequest, Rights, Source};
 
 /// The collation of the database.
 const DATABASE_COLLATION: &str = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS nvarchar(128)) AS name";
@@ -151,6 +151,14 @@ impl Source for MssqlSource {
         let frozen =
             rows.is_ok_and(|rows| rows.first().is_some_and(|row| query::flag(row, 0) || query::int(row, 1).is_some()));
         Ok(if frozen { Consistency::Frozen } else { Consistency::Fuzzy })
+    }
+
+    async fn rights(&self) -> Rights {
+        read::rights(&self.shared.server).await
+    }
+
+    async fn filled(&self, table: &Table, columns: &[&Column]) -> Result<Vec<u64>, Error> {
+        read::filled(&self.shared.server, &table.table_name(), columns).await
     }
 
     fn cut_digits(&self) -> Vec<(String, String, u64)> {

@@ -182,7 +182,7 @@ pub fn describe_error(error: tokio_postgres::Error, doing: &str) -> Error {
             _ => None,
         };
     }
-    let described = Error::new(kind, message).caused_by(server_text(&error));
+    let described = Error::new(kind, message).said_by_server().caused_by(server_text(&error));
     match help {
         Some(help) => described.with_help(help),
         None => described,

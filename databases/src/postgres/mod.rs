@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 
 pub use connect::{Connection, Pool, connect, describe_error};
 pub use introspect::{STATE_SCHEMA, introspect};
+pub use read::read_within;
 pub use sink::{PostgresSink, copy_statement};
 
 use crate::error::Error;

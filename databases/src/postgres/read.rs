@@ -1,9 +1,11 @@
 //! Streaming reads: COPY TO STDOUT in the binary format.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use imis_schemas::{Engine, TypedColumn};
 
-use super::connect::{Pool, describe_error};
+use super::connect::{Connection, Pool, describe_error};
 use super::decode::{Decoder, select_item};
 use crate::error::{Error, ErrorKind};
 use crate::source::{ChunkStream, KeyRange, ReadRequest};
@@ -31,6 +33,33 @@ pub(super) fn stream(pool: Pool, request: ReadRequest) -> ChunkStream {
             }
         }
         connection.heal(&pool);
+        if let Some(chunk) = decoder.take()? {
+            yield chunk;
+        }
+    })
+}
+
+/// Streams the rows of a request over one connection, in whatever transaction that is: rows which it has not committed yet
+/// are among them. Until the stream has ended, the connection does nothing else; who waits for another answer of it while
+/// a stream is open waits for ever.
+#[expect(clippy::collapsible_if, reason = "the macro knows no chains of conditions")]
+pub fn read_within(connection: Arc<Connection>, request: ReadRequest) -> ChunkStream {
+    Box::pin(async_stream::try_stream! {
+        let columns = columns(&request)?;
+        let sql = statement(&request, &columns);
+        let doing = format!("reading {}", request.table.table_name());
+        let key = request.table.key_columns().iter().filter_map(|k| columns.iter().position(|c| c.name == *k)).collect();
+        let mut decoder = Decoder::new(columns, key, request.max_cell);
+        let rows = connection.copy_out(&sql).await.map_err(|e| describe_error(e, &doing))?;
+        futures::pin_mut!(rows);
+        while let Some(bytes) = rows.next().await {
+            decoder.feed(&bytes.map_err(|e| describe_error(e, &doing))?)?;
+            if decoder.is_full(request.batch_rows, request.batch_bytes) {
+                if let Some(chunk) = decoder.take()? {
+                    yield chunk;
+                }
+            }
+        }
         if let Some(chunk) = decoder.take()? {
             yield chunk;
         }

@@ -25,7 +25,8 @@ impl Binder<'_> {
             match loss.value.as_str() {
                 "time-of-day" => allowed.time_of_day = true,
                 other => self.errors.push(
-                    MappingError::at(&loss.place, format!("`{other}` is no loss that imis knows"))
+                    MappingError::at(&loss.place.within(other), format!("`{other}` is no loss that imis knows"))
+                        .with_label("not known")
                         .suggest(other, ["time-of-day"]),
                 ),
             }
@@ -38,16 +39,19 @@ impl Binder<'_> {
             Err(Unfit::Types(what)) => {
                 self.errors.push(
                     MappingError::at(place, format!("{}.{}: {what}", rule.to.value, column.name))
+                        .with_label(format!("gives {}", crate::expression::plainly(expression.data_type())))
                         .with_help("Write an expression that gives the column's type."),
                 );
                 None
             }
             Err(Unfit::Undecided(what, write)) => {
                 self.errors.push(
-                    MappingError::at(place, format!("{}.{}: {what}", rule.to.value, column.name)).with_help(format!(
-                        "Decide what becomes of values that do not fit: `{}: {{ {write} }}`.",
-                        column.name
-                    )),
+                    MappingError::at(place, format!("{}.{}: {what}", rule.to.value, column.name))
+                        .with_label("not decided")
+                        .with_help(format!(
+                            "Decide what becomes of values that do not fit: `{}: {{ {write} }}`.",
+                            column.name
+                        )),
                 );
                 None
             }

@@ -4,33 +4,91 @@
 //! column known, every source column taken or left with a reason, every hazard named.
 
 mod fit;
+mod keys;
+mod release;
 mod way;
 
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::prelude::SessionContext;
-use imis_schemas::{Catalog, Column, Engine, Table, same_name};
+use imis_schemas::{Catalog, Column, Engine, Identification, Table, same_name};
 use uuid::Uuid;
 
 use crate::expression::{Expression, session};
 use crate::fit::Fit;
 use crate::hazard::Hazard;
-use crate::language::{Existing, KeyBroken, Mapping, MappingError, MappingErrors, Origin, Rule};
+use crate::language::{Existing, Finding, Loosened, Mapping, MappingError, MappingErrors, Origin, Rule, TODO, Verdict};
 use crate::rows;
+use crate::seen::Seen;
+
+pub(crate) use keys::{BoundKey, BoundRepair, BoundRepeated, BoundStep, BoundUnique, Worked};
 
 /// A mapping that fits its two catalogues.
 pub struct BoundMapping {
     pub(crate) rules: Vec<BoundRule>,
+    pub(crate) repairs: Vec<BoundRepair>,
     pub(crate) hazards: Vec<Hazard>,
     pub(crate) unused: Vec<String>,
-    /// Whether the target must have Django's migrations behind it.
-    pub(crate) migrated: bool,
+    /// Whether the target must have Django's migrations behind it, or before it.
+    pub(crate) migrated: Option<bool>,
+    /// Target columns that are loosened before the first row.
+    pub(crate) loosen: Vec<Loosened>,
     pub(crate) fallback: Option<Catalog>,
     pub(crate) context: SessionContext,
+    release: Option<Identification>,
+    /// Which source columns fill which target column, and how.
+    pub(crate) flows: Vec<Flow>,
+    pub(crate) tells: Vec<BoundTell>,
+}
+
+/// A query over the target's rows after the run, of which the report tells how many it found and which.
+pub(crate) struct BoundTell {
+    pub(crate) rule: String,
+    pub(crate) sql: String,
+    /// The name of its first column.
+    pub(crate) key: String,
+    pub(crate) text: String,
+}
+
+/// What fills one target column by one rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    pub(crate) rule: String,
+    /// The source table; `None` for a query.
+    pub(crate) from: Option<String>,
+    /// The source columns that the expression uses, as the catalogue spells them.
+    pub(crate) used: Vec<String>,
+    pub(crate) to: String,
+    pub(crate) column: String,
+    pub(crate) sql: String,
+    pub(crate) how: Taken,
+    /// The Arrow type in which the values travel.
+    pub(crate) travels: String,
+}
+
+/// How a target column is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// By the source column of its name, or nothing but another column.
+    Named,
+    Expression,
+    WhenMissing,
+    Query,
 }
 
 impl BoundMapping {
+    /// The target columns that get what `when-missing` says, as `TABLE.COLUMN`, with the expression.
+    pub fn when_missing(&self) -> Vec<(String, String)> {
+        let older = self.flows.iter().filter(|flow| flow.how == Taken::WhenMissing);
+        older.map(|flow| (format!("{}.{}", flow.to, flow.column), flow.sql.clone())).collect()
+    }
+
+    /// The legacy release that the source is closest to.
+    pub fn release(&self) -> Option<&Identification> {
+        self.release.as_ref()
+    }
+
     /// What may be lost, as far as the catalogues tell.
     pub fn hazards(&self) -> &[Hazard] {
         &self.hazards
@@ -47,7 +105,9 @@ pub(crate) struct BoundRule {
     pub(crate) existing: Existing,
     pub(crate) keys: Vec<BoundKey>,
     /// Columns that must be unique together, whether or not the target holds them so.
-    pub(crate) uniques: Vec<Vec<String>>,
+    pub(crate) uniques: Vec<BoundUnique>,
+    /// Whether it runs only when the keys of all other rules hold.
+    pub(crate) after_keys: bool,
     /// What the reader of the report must know when the rule brought a row.
     pub(crate) note: Option<String>,
 }
@@ -70,10 +130,14 @@ pub(crate) struct RowWay {
     pub(crate) schema: SchemaRef,
     pub(crate) filter: Option<(String, Expression)>,
     pub(crate) columns: Vec<(Expression, Fit)>,
+    /// Values that stand in for NULL: the condition under which they do, the column and the name under which they are counted.
+    pub(crate) stand_ins: Vec<(Expression, String, String)>,
     /// Source columns that the target lacks; values in them that are neither NULL nor the default are a named loss.
     pub(crate) dropped: Vec<Dropped>,
     /// Columns of the source's key, in `read`.
     pub(crate) key: Vec<String>,
+    /// Columns of that key and the target columns that take them as they are: whom a rejected row's key names.
+    pub(crate) plain: Vec<(String, String)>,
 }
 
 /// A source column without a place in the target.
@@ -89,16 +153,6 @@ pub(crate) struct QueryWay {
     pub(crate) rows: RowWay,
 }
 
-/// A key that must hold.
-#[derive(Clone, Debug)]
-pub(crate) struct BoundKey {
-    pub(crate) column: String,
-    pub(crate) table: Arc<Table>,
-    pub(crate) referenced: String,
-    pub(crate) broken: KeyBroken,
-    pub(crate) spelling: bool,
-}
-
 /// Holds a mapping against the catalogues of its source and target.
 ///
 /// # Errors
@@ -110,7 +164,23 @@ pub async fn bind(
     target: &Catalog,
     namespace: Uuid,
 ) -> Result<BoundMapping, MappingErrors> {
+    bind_seen(mapping, source, target, namespace, &Seen::default()).await
+}
+
+/// The same, with what a live source tells beside its catalogue.
+///
+/// # Errors
+/// As [`bind`]; and what the login may not read, and what the source's release has and the source does not show.
+pub async fn bind_seen(
+    mapping: &Mapping,
+    source: &Catalog,
+    target: &Catalog,
+    namespace: Uuid,
+    seen: &Seen,
+) -> Result<BoundMapping, MappingErrors> {
     let mut binder = Binder {
+        seen,
+        release: release::Release::of(&mapping.from, source),
         mapping,
         source,
         target,
@@ -118,6 +188,10 @@ pub async fn bind(
         errors: Vec::new(),
         hazards: Vec::new(),
         rules: Vec::new(),
+        asked: Vec::new(),
+        repairs: Vec::new(),
+        flows: Vec::new(),
+        tells: Vec::new(),
     };
     let fallback = mapping.fallback_source();
     rows::register(
@@ -128,19 +202,38 @@ pub async fn bind(
     for name in ["before", "target"] {
         rows::register(&binder.context, name, Arc::new(rows::NoRows(target.clone())));
     }
-    binder.families();
+    let found = binder.release.as_ref().map(|release| release.found.clone());
+    if binder.families() {
+        binder.sight();
+    }
+    if !binder.errors.is_empty() {
+        // The wrong database or login: all else would be a list of what is missing.
+        return Err(MappingErrors(binder.errors));
+    }
     for rule in &mapping.rules {
         binder.rule(rule).await;
     }
+    binder.migrations();
+    for (at, repair) in mapping.repairs.iter().enumerate() {
+        binder.repair(at, repair).await;
+    }
+    binder.imply_uniques();
+    binder.no_row_comes_twice();
     binder.every_table_is_decided();
+    binder.reasons_are_given();
     if binder.errors.is_empty() {
         Ok(BoundMapping {
             rules: binder.rules,
+            repairs: binder.repairs,
             hazards: binder.hazards,
             migrated: mapping.migrated,
+            loosen: mapping.loosen.clone(),
             unused: mapping.unused.iter().map(|name| name.value.clone()).collect(),
             fallback: mapping.fallback_source(),
             context: binder.context,
+            release: found,
+            flows: binder.flows,
+            tells: binder.tells,
         })
     } else {
         Err(MappingErrors(binder.errors))
@@ -151,28 +244,56 @@ struct Binder<'a> {
     mapping: &'a Mapping,
     source: &'a Catalog,
     target: &'a Catalog,
+    seen: &'a Seen,
+    release: Option<release::Release>,
     context: SessionContext,
     errors: Vec<MappingError>,
     hazards: Vec<Hazard>,
     rules: Vec<BoundRule>,
+    /// The repairs that keys and uniques ask for, by their place in the mapping.
+    asked: Vec<usize>,
+    repairs: Vec<BoundRepair>,
+    flows: Vec<Flow>,
+    tells: Vec<BoundTell>,
 }
 
 impl Binder<'_> {
     /// Refuses ends that are plainly not what the mapping is for: swapped ones, and hybrids.
-    fn families(&mut self) {
+    fn families(&mut self) -> bool {
         let django = |catalog: &Catalog| catalog.table("django_migrations").is_some();
         if self.mapping.from == "legacy" && django(self.source) {
             let hybrid = self.source.engine == Engine::Mssql;
             let (what, help) = if hybrid {
+                let last: Vec<String> = self.seen.django.iter().map(|(app, name)| format!("{app} {name}")).collect();
+                let told = if last.is_empty() { String::new() } else { format!(" (last: {})", last.join(", ")) };
                 (
-                    "the source is a hybrid: a SQL Server database on which Django migrations already ran",
+                    format!(
+                        "the source is a hybrid: a SQL Server database on which Django migrations already ran{told}"
+                    ),
                     "There is no pack for hybrids yet; this one would leave the modular tables behind.",
                 )
             } else {
-                ("the source is a modular openIMIS database already", "Are --from and --to the right way round?")
+                let what = "the source is a modular openIMIS database already".to_owned();
+                (what, "Are --from and --to the right way round?")
             };
             self.errors.push(MappingError::general(what).with_help(help));
+            return false;
         }
+        true
+    }
+
+    /// The rules that do a migration's work must be there.
+    fn migrations(&mut self) {
+        let names = || self.mapping.rules.iter().map(|rule| rule.name.value.as_str());
+        let mut unknown = Vec::new();
+        for row in self.mapping.migrations.iter().filter(|module| !module.of_base).flat_map(|module| &module.rows) {
+            let Verdict::Reproduced { by, .. } = &row.verdict else { continue };
+            for rule in by.iter().filter(|rule| !names().any(|name| name == rule.value)) {
+                let what = format!("no rule is called `{}`", rule.value);
+                unknown.push(MappingError::at(&rule.place, what).suggest(&rule.value, names()));
+            }
+        }
+        self.errors.extend(unknown);
     }
 
     async fn rule(&mut self, rule: &Rule) {
@@ -180,6 +301,7 @@ impl Binder<'_> {
             if !rule.optional_target {
                 self.errors.push(
                     MappingError::at(&rule.to.place, format!("the target has no table {}", rule.to.value))
+                        .with_label("no such table")
                         .suggest(&rule.to.value, self.target.tables.iter().map(|t| t.name.as_str())),
                 );
             }
@@ -189,15 +311,23 @@ impl Binder<'_> {
         let source = rule.source_tables().iter().find_map(|name| self.source.table(&name.value));
         if source.is_none()
             && let Some(first) = rule.source_tables().first()
-            && rule.may_be_missing.is_none()
         {
-            self.errors.push(
-                MappingError::at(&first.place, format!("the source has no table {}", first.value))
-                    .suggest(&first.value, self.source.tables.iter().map(|t| t.name.as_str())),
-            );
-            return;
+            let before = self.errors.len();
+            if !self.table_may_be_absent(rule) {
+                if self.errors.len() == before {
+                    self.errors.push(
+                        MappingError::at(&first.place, format!("the source has no table {}", first.value))
+                            .with_label("no such table")
+                            .suggest(&first.value, self.source.tables.iter().map(|t| t.name.as_str())),
+                    );
+                }
+                return;
+            }
         }
         let source = source.map(|t| Arc::new(t.clone()));
+        if let Some(source) = &source {
+            self.columns_are_there(rule, source);
+        }
         let keys = self.keys(rule, &target);
         self.existing(rule, &target);
         let uniques = self.uniques(rule, &target);
@@ -212,7 +342,15 @@ impl Binder<'_> {
                 }
             }
         };
-        if let Some(way) = way {
+        if let Some(tell) = &rule.tell {
+            self.tell(rule, tell).await;
+        }
+        // Where the target lacks all its columns, a rule that only sets columns has nothing to do.
+        let sets_nothing = |way: &Way| match (&rule.existing, way) {
+            (Existing::Update { by }, Way::Rows(way)) => way.columns.len() <= by.len(),
+            _ => false,
+        };
+        if let Some(way) = way.filter(|way| !sets_nothing(way)) {
             self.rules.push(BoundRule {
                 name: rule.name.value.clone(),
                 source,
@@ -221,60 +359,39 @@ impl Binder<'_> {
                 existing: rule.existing.clone(),
                 keys,
                 uniques,
+                after_keys: rule.after_keys,
                 note: rule.note.clone(),
             });
         }
-    }
-
-    fn keys(&mut self, rule: &Rule, target: &Arc<Table>) -> Vec<BoundKey> {
-        let mut keys = Vec::new();
-        for (column, key) in &rule.keys {
-            let Some(own) = target.column(&column.value) else {
-                self.unknown_column(&column.place, &column.value, target, "target");
-                continue;
-            };
-            let (table, referenced) = &key.to.value;
-            let Some(table) = self.target.table(table) else {
-                self.errors.push(
-                    MappingError::at(&key.to.place, format!("the target has no table {table}"))
-                        .suggest(table, self.target.tables.iter().map(|t| t.name.as_str())),
-                );
-                continue;
-            };
-            let Some(referenced) = table.column(referenced) else {
-                self.unknown_column(&key.to.place, referenced, &table.clone(), "target");
-                continue;
-            };
-            keys.push(BoundKey {
-                column: own.name.clone(),
-                referenced: referenced.name.clone(),
-                table: Arc::new(table.clone()),
-                broken: key.broken,
-                spelling: key.spelling,
-            });
-        }
-        keys
-    }
-
-    fn uniques(&mut self, rule: &Rule, target: &Table) -> Vec<Vec<String>> {
-        let mut uniques = Vec::new();
-        for columns in &rule.uniques {
-            let spelled: Vec<String> =
-                columns.iter().filter_map(|name| target.column(name).map(|c| c.name.clone())).collect();
-            for column in columns.iter().filter(|name| target.column(name).is_none()) {
-                self.unknown_column(&rule.to.place, column, target, "target");
-            }
-            if spelled.len() == columns.len() {
-                uniques.push(spelled);
-            }
-        }
-        uniques
     }
 
     fn existing(&mut self, rule: &Rule, target: &Table) {
         let columns: Vec<&String> = match &rule.existing {
             Existing::Merge { by, preserve } => by.iter().chain(preserve).collect(),
             Existing::Keep { by } => by.iter().collect(),
+            Existing::Update { by } => {
+                if !matches!(rule.from, Origin::Table(_)) {
+                    self.errors.push(
+                        MappingError::at(
+                            &rule.name.place,
+                            format!("rule {} updates rows from a query", rule.name.value),
+                        )
+                        .with_help("`existing: { update: [KEY] }` takes its rows one by one from a source table."),
+                    );
+                }
+                if !rule.keys.is_empty() || !rule.uniques.is_empty() {
+                    self.errors.push(
+                        MappingError::at(
+                            &rule.name.place,
+                            format!("rule {} sets columns and holds keys", rule.name.value),
+                        )
+                        .with_help(
+                            "The rule that loads the rows holds their keys; this one only changes what is there.",
+                        ),
+                    );
+                }
+                by.iter().collect()
+            }
             _ => return,
         };
         for column in columns {
@@ -285,14 +402,66 @@ impl Binder<'_> {
     }
 
     fn unknown_column(&mut self, place: &crate::language::Place, name: &str, table: &Table, side: &str) {
+        let place = &place.within(name);
+        // The author's spelling, where the planner folded it.
+        let name = place.text().filter(|text| same_name(text, name)).unwrap_or(name);
         self.errors.push(
             MappingError::at(place, format!("the {side}'s {} has no column {name}", table.table_name()))
+                .with_label("no such column")
                 .suggest(name, table.columns.iter().map(|c| c.name.as_str())),
         );
     }
 
+    /// Two rules that carry all rows of one table to one table would write each of them twice.
+    fn no_row_comes_twice(&mut self) {
+        let carries = |rule: &&Rule| matches!(rule.from, Origin::Table(_)) && rule.filter.is_none();
+        let rules: Vec<&Rule> = self.mapping.rules.iter().filter(carries).collect();
+        for (at, rule) in rules.iter().enumerate() {
+            let same = |other: &&&Rule| {
+                let shares = other
+                    .source_tables()
+                    .iter()
+                    .any(|t| rule.source_tables().iter().any(|own| same_name(&own.value, &t.value)));
+                shares && same_name(&other.to.value, &rule.to.value)
+            };
+            if let Some(other) = rules.iter().take(at).find(same) {
+                let from = rule.source_tables().first().map_or("", |t| t.value.as_str());
+                let message = format!(
+                    "rules {} and {} both bring every row of {from} to {}",
+                    other.name.value, rule.name.value, rule.to.value
+                );
+                self.errors.push(
+                    MappingError::at(&rule.name.place, message)
+                        .with_label("brings them a second time")
+                        .with_help("Give one of them a condition under `where`, or take it out; in an overlay, use the pack's name for the rule."),
+                );
+            }
+        }
+    }
+
+    /// A draft is no decision: a reason that nobody wrote is refused.
+    fn reasons_are_given(&mut self) {
+        let mapping = self.mapping;
+        let of_rules = mapping.rules.iter().flat_map(|rule| [&rule.leave, &rule.leave_if_absent, &rule.absent]);
+        for (name, why) in of_rules.chain([&mapping.leave_tables, &mapping.absent_tables]).flatten() {
+            let why = why.trim_start();
+            if why.is_empty() || why.get(..TODO.len()).is_some_and(|start| start.eq_ignore_ascii_case(TODO)) {
+                let error =
+                    MappingError::at(&name.place, format!("nobody has said yet why {} stays behind", name.value));
+                self.errors.push(
+                    error
+                        .with_label("a reason is missing")
+                        .with_help("Write the reason in place of the TODO, or give the values a place in the target."),
+                );
+            }
+        }
+    }
+
     /// Every source table is the source of a rule, read by a query, or left with a reason.
     fn every_table_is_decided(&mut self) {
+        if self.mapping.completes.is_some() {
+            return;
+        }
         for table in &self.source.tables {
             if table.schema != self.source.engine.default_schema() {
                 continue;
@@ -305,12 +474,13 @@ impl Binder<'_> {
             let left = self.mapping.leave_tables.iter().any(|(name, _)| same_name(&name.value, &table.name));
             if !of_a_rule && !left {
                 self.errors.push(
-                    MappingError::general(format!("the source table {} goes nowhere", table.table_name())).with_help(
-                        format!(
-                            "Write a rule for it, or say why it stays behind: `leave-tables: {{ {}: \"reason\" }}`.",
+                    MappingError::general(format!("the source table {} goes nowhere", table.table_name()))
+                        .with_help(format!(
+                            "Write a rule for it, or say why it stays behind: `leave-tables: {{ {}: \"reason\" }}`. \
+                             `imis mapping scaffold` drafts it.",
                             table.name
-                        ),
-                    ),
+                        ))
+                        .found(Finding::Table { table: table.name.clone() }),
                 );
             }
         }
@@ -327,15 +497,4 @@ fn plain_column<'a>(sql: &str, source: &'a Table) -> Option<&'a Column> {
     let name = sql.trim();
     let name = name.strip_prefix('"').and_then(|n| n.strip_suffix('"')).unwrap_or(name);
     source.column(name)
-}
-
-/// A default that is a plain literal: `((0))` is 0, `('N')` is N.
-fn plain_default(column: &Column) -> Option<String> {
-    let mut text = column.default.as_deref()?.trim();
-    while let Some(inner) = text.strip_prefix('(').and_then(|t| t.strip_suffix(')')) {
-        text = inner.trim();
-    }
-    let text = text.strip_prefix('N').filter(|t| t.starts_with('\'')).unwrap_or(text);
-    let text = text.strip_prefix('\'').and_then(|t| t.strip_suffix('\'')).unwrap_or(text);
-    (!text.contains('(')).then(|| text.to_owned())
 }

@@ -15,23 +15,71 @@ pub struct MappingError {
     pub help: Option<String>,
     /// Where.
     pub place: Option<Place>,
+    /// What is wrong at the place, in a few words.
+    pub label: Option<String>,
+    /// What was found about the source, for those who can do something about it.
+    pub finding: Option<Box<Finding>>,
+}
+
+/// What a mapping that does not fit found about the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// A column of the source is neither mapped nor left by this rule.
+    Column {
+        /// The rule that carries the table.
+        rule: String,
+        /// The table, as the source spells it.
+        table: String,
+        /// The column, likewise.
+        column: String,
+        /// How many rows hold something in it, if somebody counted.
+        filled: Option<u64>,
+    },
+    /// A table of the source is neither mapped nor left.
+    Table {
+        /// The table, as the source spells it.
+        table: String,
+    },
+    /// Something that the source's release has is not there, or may not be read.
+    Drift {
+        /// The release, with its twins.
+        release: String,
+        /// The table.
+        table: String,
+        /// The columns; none for the whole table.
+        columns: Vec<String>,
+    },
 }
 
 impl MappingError {
     /// A complaint about a place.
     pub fn at(place: &Place, message: impl Into<String>) -> Self {
-        MappingError { message: message.into(), help: None, place: Some(place.clone()) }
+        MappingError { place: Some(place.clone()), ..MappingError::general(message) }
     }
 
     /// A complaint about the mapping as a whole.
     pub fn general(message: impl Into<String>) -> Self {
-        MappingError { message: message.into(), help: None, place: None }
+        MappingError { message: message.into(), help: None, place: None, label: None, finding: None }
     }
 
     /// Adds what to do.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says what is wrong at the place.
+    #[must_use]
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Adds what was found about the source.
+    #[must_use]
+    pub fn found(mut self, finding: Finding) -> Self {
+        self.finding = Some(Box::new(finding));
         self
     }
 
@@ -51,7 +99,7 @@ impl MappingError {
             diagnostic = diagnostic.with_help(help.clone());
         }
         if let Some(place) = &self.place {
-            diagnostic = diagnostic.with_label(LabeledSpan::new(None, place.offset, place.length));
+            diagnostic = diagnostic.with_label(LabeledSpan::new(self.label.clone(), place.offset, place.length));
         }
         diagnostic
     }
@@ -118,6 +166,9 @@ impl Diagnostic for MappingErrors {
         None
     }
 }
+
+/// How a reason begins that nobody has written yet.
+pub(crate) const TODO: &str = "TODO";
 
 /// The name that is closest to what was written, if any is close.
 pub(crate) fn closest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

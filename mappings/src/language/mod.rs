@@ -3,14 +3,21 @@
 //! [`Mapping::pack`] reads a pack that the program carries, [`Mapping::open`] one from files. What comes out is only
 //! parsed; [`crate::bind`] holds it against two catalogues.
 
+#[cfg(test)]
+mod decided;
 mod error;
+mod migrations;
 mod model;
+mod overlay;
 mod parse;
+mod step;
 mod text;
 
-pub(crate) use error::closest;
-pub use error::{MappingError, MappingErrors};
+pub use error::{Finding, MappingError, MappingErrors};
+pub(crate) use error::{TODO, closest};
+pub use migrations::{ModuleMigrations, RowMigration, Verdict};
 pub use model::{
-    ColumnRule, Existing, Filter, KeyBroken, KeyRule, Located, Mapping, Misfit, Origin, Place, Rule, SourceFile,
+    ColumnRule, Existing, Filter, KeyRule, Located, Loosened, Mapping, Misfit, Origin, Place, Repair, Repeated, Rule,
+    SourceFile, Step, Tell, UniqueRule,
 };
 pub use parse::pack_names;

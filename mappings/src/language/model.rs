@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::migrations::ModuleMigrations;
+
 /// A text of the mapping, kept for complaints.
 #[derive(Debug)]
 pub struct SourceFile {
@@ -20,6 +22,33 @@ pub struct Place {
     pub offset: usize,
     /// Its length in bytes.
     pub length: usize,
+}
+
+impl Place {
+    /// What stands there.
+    pub fn text(&self) -> Option<&str> {
+        self.file.text.get(self.offset..self.offset + self.length)
+    }
+
+    /// The place of a word within this one, case aside; this one where the word is not found.
+    pub fn within(&self, word: &str) -> Place {
+        let text = self.file.text.get(self.offset..).unwrap_or_default();
+        // A text of several lines goes on behind its first.
+        let reach =
+            text.char_indices().map(|(at, _)| at).take_while(|at| *at < self.length.max(1) + 2000).last().unwrap_or(0);
+        let reach = text.get(..reach).unwrap_or(text).to_ascii_lowercase();
+        let word = word.to_ascii_lowercase();
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let whole = |at: &usize| {
+            let before = reach.get(..*at).and_then(|t| t.chars().next_back()).is_some_and(is_part);
+            let after = reach.get(at + word.len()..).and_then(|t| t.chars().next()).is_some_and(is_part);
+            !before && !after
+        };
+        match reach.match_indices(&word).map(|(at, _)| at).find(whole) {
+            Some(at) if !word.is_empty() => Place { offset: self.offset + at, length: word.len(), ..self.clone() },
+            _ => self.clone(),
+        }
+    }
 }
 
 /// Something with the place where it stands.
@@ -42,18 +71,45 @@ pub struct Mapping {
     pub from: String,
     /// The schema family that it writes: `modular`.
     pub to: String,
-    /// Whether the target must have Django's migrations behind it.
-    pub migrated: bool,
+    /// Whether the target must have Django's migrations behind it (`true`) or before it (`false`), where that is said.
+    pub migrated: Option<bool>,
+    /// The pack that completes a run of this one once Django's migrations have run.
+    pub complete: Option<String>,
+    /// The pack that this one completes; then it need not decide what becomes of every source table.
+    pub completes: Option<String>,
+    /// Target columns that are loosened before the first row, because Django's migrations will do it anyway.
+    pub loosen: Vec<Loosened>,
     /// The known release whose tables stand in, without rows, for tables that an older source lacks, in queries.
     pub reference: Option<String>,
     /// Target tables in which a row means that the target is in use already.
     pub unused: Vec<Located<String>>,
     /// Source tables that are not carried over, with the reason.
     pub leave_tables: Vec<(Located<String>, String)>,
+    /// What the target's own migrations would have done to rows, by module.
+    pub migrations: Vec<ModuleMigrations>,
+    /// Tables of the source's release that this country has no longer, with the reason.
+    pub absent_tables: Vec<(Located<String>, String)>,
     /// The rules, in the order of the files.
     pub rules: Vec<Rule>,
+    /// The repairs, in the order of the files.
+    pub repairs: Vec<Repair>,
     /// SHA-256 over all its files.
     pub hash: String,
+}
+
+/// A target column that is to hold more than it does.
+#[derive(Clone, Debug)]
+pub struct Loosened {
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// How many characters it will hold.
+    pub length: Option<u32>,
+    /// Whether it will take NULL.
+    pub nullable: bool,
+    /// Where that is said.
+    pub place: Place,
 }
 
 /// One rule: rows from somewhere into one table.
@@ -77,6 +133,8 @@ pub struct Rule {
     pub leave: Vec<(Located<String>, String)>,
     /// Source columns that are carried by name if the target has the column, and left with this reason otherwise.
     pub leave_if_absent: Vec<(Located<String>, String)>,
+    /// Columns of the source's release that this country has no longer, with the reason.
+    pub absent: Vec<(Located<String>, String)>,
     /// Which rows come along.
     pub filter: Option<Filter>,
     /// What becomes of rows that the target already has.
@@ -84,9 +142,22 @@ pub struct Rule {
     /// The keys that must hold, by column.
     pub keys: Vec<(Located<String>, KeyRule)>,
     /// Columns that must be unique together.
-    pub uniques: Vec<Vec<String>>,
+    pub uniques: Vec<UniqueRule>,
+    /// Whether it runs only when the keys of all other rules hold.
+    pub after_keys: bool,
     /// What the reader of the report must know when the rule brought a row.
     pub note: Option<String>,
+    /// What the reader of the report must know about rows that are there after the run.
+    pub tell: Option<Tell>,
+}
+
+/// Something to be told about rows: how many a query finds, and their keys.
+#[derive(Clone, Debug)]
+pub struct Tell {
+    /// The query; its first column is the key.
+    pub query: Located<String>,
+    /// What to say; `{count}` stands for how many.
+    pub text: String,
 }
 
 /// Where the rows of a rule come from.
@@ -112,6 +183,8 @@ pub struct ColumnRule {
     pub value: Option<Located<String>>,
     /// The expression for sources that do not have the column yet.
     pub when_missing: Option<Located<String>>,
+    /// The expression where the value is NULL, and the name under which that is counted.
+    pub when_null: Option<(Located<String>, String)>,
     /// Why.
     pub why: Option<String>,
     /// Losses that are allowed by name: `time-of-day`.
@@ -167,6 +240,13 @@ pub enum Existing {
         /// Columns in which the target's value stays.
         preserve: Vec<String>,
     },
+    /// They go, with their images kept, and no query sees that they were there: the migrations made them.
+    Discard,
+    /// They stay, and the rule sets its columns in those that its rows name by this key. It adds none.
+    Update {
+        /// The key's columns.
+        by: Vec<String>,
+    },
 }
 
 /// A key that must hold.
@@ -174,24 +254,82 @@ pub enum Existing {
 pub struct KeyRule {
     /// The table and column that are referred to.
     pub to: Located<(String, String)>,
-    /// What becomes of a row whose value names no row.
-    pub broken: KeyBroken,
-    /// Whether a text that is equal but for case and trailing blanks takes the spelling of the row that it names.
-    pub spelling: bool,
+    /// What becomes of a row whose value names no row: tried in this order, until one settles it.
+    pub broken: Vec<Located<Step>>,
     /// Why.
     pub why: Option<String>,
 }
 
-/// What becomes of a row whose key names no row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyBroken {
+/// One thing that is tried on a row whose key names no row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A text that is equal but for case and trailing blanks takes the spelling of the row that it means.
+    Spelling,
+    /// The column becomes NULL, counted; with a condition only where that holds.
+    Null(Option<String>),
     /// The row is rejected, and what needs it.
     Reject,
-    /// The column becomes NULL, counted.
-    Null,
     /// Nothing: no key is held there.
     Keep,
+    /// The value that the repair of this name finds.
+    Repair(String),
+    /// The value of an expression over the target's row, where it names a row.
+    Value {
+        /// The expression.
+        value: String,
+        /// The name under which it is counted.
+        name: String,
+    },
+}
+
+/// Columns that must be unique together.
+#[derive(Clone, Debug)]
+pub struct UniqueRule {
+    /// The columns.
+    pub columns: Vec<Located<String>>,
+    /// What becomes of rows that repeat the values of another.
+    pub repeated: Located<Repeated>,
+    /// Of equal rows, one that meets this condition comes before the others; then the key decides.
+    pub first: Option<Located<String>>,
+    /// Why.
+    pub why: Option<String>,
+}
+
+/// What becomes of rows that repeat what must be unique.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repeated {
+    /// All but the first are rejected, and what needs them.
+    Reject,
+    /// Nothing: it is not held.
+    Keep,
+    /// The repair of this name says which rows take which value.
+    Repair(String),
+    /// All but the first take the value of an expression over the target's row.
+    Value {
+        /// The column that takes it; the only one where none is named.
+        column: Option<String>,
+        /// The expression.
+        value: String,
+        /// The name under which it is counted.
+        name: String,
+    },
+}
+
+/// A repair: values of one column that several rows decide.
+#[derive(Debug)]
+pub struct Repair {
+    /// The name of the rule.
+    pub rule: Located<String>,
+    /// Whether it came with the pack that is extended.
+    pub of_base: bool,
+    /// The table and the column that it changes.
+    pub of: Located<(String, String)>,
+    /// The name under which it is counted.
+    pub name: String,
+    /// The query: the key of the rows to change and the new value, each under its column's name.
+    pub query: Located<String>,
+    /// Why.
+    pub why: Option<String>,
 }
 
 impl Mapping {

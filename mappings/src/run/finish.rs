@@ -6,8 +6,8 @@ use imis_schemas::Engine;
 use tokio_postgres::Transaction;
 
 use super::postgres::PostgresTarget;
-use super::prepare::note_dropped;
 use super::state::{self, Phase};
+use super::take_away::note_dropped;
 use super::target::tables_of;
 use crate::bind::BoundMapping;
 
@@ -19,7 +19,11 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
         let doing = |e| describe_error(e, "putting keys and indexes back");
         let transaction = connection.transaction().await.map_err(doing)?;
         put_back(target, &transaction).await?;
-        for table in tables_of(mapping) {
+        let own = tables_of(mapping);
+        // The migrations made generators after the first run had set those that were there.
+        let of_first = super::complete::tables_of_first(target, &transaction).await?;
+        let of_first = of_first.into_iter().filter(|t| !own.iter().any(|o| o.table_name() == t.table_name()));
+        for table in own.iter().cloned().chain(of_first) {
             set_generators(target, &transaction, &table).await?;
         }
         state::set_phase(&transaction, &target.run, Phase::Finished).await?;
@@ -43,7 +47,7 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
 pub(super) async fn put_back(target: &PostgresTarget, transaction: &Transaction<'_>) -> Result<(), Error> {
     let rows = transaction
         .query(
-            "SELECT kind, name, create_sql FROM imis_migration.dropped WHERE run = $1 AND kind <> 'generator' \
+            "SELECT kind, name, create_sql FROM imis_migration.dropped WHERE run = $1 AND kind NOT IN ('generator', 'column') \
              ORDER BY kind = 'foreign key', position",
             &[&target.run],
         )
@@ -93,7 +97,7 @@ async fn set_generators(
             .map_err(doing)?;
         let create =
             format!("SELECT setval({}, {}, {})", PG.literal(&sequence), was.get::<_, i64>(0), was.get::<_, bool>(1));
-        note_dropped(target, transaction, "generator", &sequence, "SELECT 1", &create).await?;
+        note_dropped(target, transaction, "generator", &sequence, "SELECT 1", &create, None).await?;
         transaction
             .batch_execute(&format!(
                 "SELECT setval({}, greatest(max({column}), 1)::bigint, coalesce(max({column}) >= 1, false)) FROM {table_sql}",

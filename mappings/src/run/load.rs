@@ -106,9 +106,7 @@ impl Run<'_> {
         open: &(dyn Fn() -> ChunkStream + Sync),
     ) -> Result<Counts, Error> {
         match self.try_range(rule, way, id, open(), Care::Fast).await {
-            Err(error) if error.kind() == ErrorKind::Data && error.to_string().starts_with("PostgreSQL") => {
-                self.try_range(rule, way, id, open(), Care::Careful).await
-            }
+            Err(error) if error.is_refusal() => self.try_range(rule, way, id, open(), Care::Careful).await,
             other => other,
         }
     }

@@ -1,19 +1,24 @@
-//! A run: prepare, load, queries, keys, finish, account.
+//! A run: prepare, load, queries, keys, queries that wait for them, finish, account.
 //!
 //! ```text
 //! source --chunks--> map --batches--> target      one range = one transaction = one line in the ledger
 //! ```
 
+mod complete;
 mod finish;
 mod keys;
 mod load;
+mod loosen;
 mod postgres;
 mod prepare;
 mod scan;
 mod snapshot;
 mod state;
+mod take_away;
 mod target;
+mod tell;
 mod undo;
+mod update;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,11 +31,13 @@ use crate::bind::{BoundMapping, Way};
 use crate::plan::Plan;
 use crate::rows::{OrEmpty, SourceRows, register};
 
+pub use complete::{Completion, completion, django_ran, whole};
 pub use postgres::PostgresTarget;
-pub use prepare::not_migrated;
-pub use scan::scan;
+pub use prepare::{migrated_already, not_migrated};
+pub use scan::{BrokenKey, BrokenKeys, Scanned, scan};
 pub use snapshot::SnapshotTarget;
 pub use state::{Phase, RunState, rejects_of as rejects, runs};
+pub use take_away::as_it_was;
 pub use target::Target;
 pub use undo::undo;
 
@@ -112,13 +119,22 @@ impl Run<'_> {
         self.progress.phase("load");
         let mut counts = self.load_tables().await?;
         self.target.settle_existing(self.mapping, &mut counts, Stage::Tables).await?;
-        let computed = self.load_queries(&mut counts).await?;
+        let mut computed = self.load_queries(&mut counts, Stage::Queries).await?;
 
         self.progress.phase("keys");
-        let repaired = self.target.hold_keys(self.mapping, &mut counts, self.options.on_reject).await?;
+        self.target.hold_keys(self.mapping, Stage::Queries, self.options.on_reject).await?;
+        computed.extend(self.load_queries(&mut counts, Stage::Last).await?);
+        self.target.hold_keys(self.mapping, Stage::Last, self.options.on_reject).await?;
+        let effects = self.target.effects().await?;
+        let repaired = keys::add_effects(&effects, self.mapping, &mut counts, &mut computed);
+
+        // A snapshot's parts are there until it is finished.
+        register(&self.mapping.context, "target", self.target.rows_now().await?);
+        let told = tell::notes(&self.mapping.context, &self.mapping.tells).await?;
 
         self.progress.phase("finish");
         let mut notes = self.target.finish(self.mapping).await?;
+        notes.extend(told);
         notes.extend(self.source.cut_digits().into_iter().map(|(table, column, count)| {
             format!("digits-below-microsecond: {count} value(s) of {table}.{column} lost the seventh digit of a second")
         }));
@@ -127,7 +143,12 @@ impl Run<'_> {
         self.account(started, counts, computed, &repaired, notes).await
     }
 
-    async fn load_queries(&self, counts: &mut BTreeMap<String, Counts>) -> Result<BTreeMap<String, u64>, Error> {
+    /// Runs the queries that do not wait for the keys, or those that do.
+    async fn load_queries(
+        &self,
+        counts: &mut BTreeMap<String, Counts>,
+        stage: Stage,
+    ) -> Result<BTreeMap<String, u64>, Error> {
         let context = &self.mapping.context;
         let source = SourceRows { source: Arc::clone(&self.source), catalog: Arc::clone(&self.source_catalog) };
         let source = OrEmpty::new(Arc::new(source), self.mapping.fallback.clone());
@@ -136,6 +157,9 @@ impl Run<'_> {
         let mut computed = BTreeMap::new();
         for (rule, planned) in self.mapping.rules.iter().zip(&self.plan.rules) {
             let Way::Query(way) = &rule.way else { continue };
+            if rule.after_keys != (stage == Stage::Last) {
+                continue;
+            }
             self.progress.rule(&rule.name, planned.rows);
             register(context, "target", self.target.rows_now().await?);
             let mut done = self.load_query(rule, way).await?;
@@ -153,7 +177,7 @@ impl Run<'_> {
             counts.entry(rule.name.clone()).or_default().add(&done);
             self.progress.done(&rule.name);
         }
-        self.target.settle_existing(self.mapping, counts, Stage::Queries).await?;
+        self.target.settle_existing(self.mapping, counts, stage).await?;
         Ok(computed)
     }
 
@@ -236,4 +260,6 @@ pub enum Stage {
     Tables,
     /// Tables that query rules fill.
     Queries,
+    /// Tables that are filled only when the keys of all others hold.
+    Last,
 }

@@ -36,6 +36,8 @@ pub struct PostgresTarget {
     pub(super) catalog: Arc<Catalog>,
     /// Whether a backend that is connected to the target stops the run.
     pub(super) allow_connected: bool,
+    /// The run that this one completes.
+    pub(super) completes: Option<String>,
     /// Holds the advisory lock as long as the run lives.
     lock: Mutex<Option<Connection>>,
 }
@@ -48,6 +50,7 @@ impl PostgresTarget {
             run,
             catalog,
             allow_connected: false,
+            completes: None,
             lock: Mutex::new(None),
         }
     }
@@ -56,6 +59,13 @@ impl PostgresTarget {
     #[must_use]
     pub fn allow_connected(mut self, allowed: bool) -> Self {
         self.allow_connected = allowed;
+        self
+    }
+
+    /// Makes it the target of a run that completes another: what was there before is what was there before that one.
+    #[must_use]
+    pub fn completing(mut self, first: Option<&str>) -> Self {
+        self.completes = first.map(str::to_owned);
         self
     }
 
@@ -154,7 +164,7 @@ impl CopyWriter {
             self.execute("SAVEPOINT imis").await?;
             match self.copy_once(&mapped.batch.slice(from, count)).await {
                 Ok(()) => self.execute("RELEASE SAVEPOINT imis").await?,
-                Err(error) if error.kind() == ErrorKind::Data => {
+                Err(error) if error.is_refusal() => {
                     self.copy = None;
                     self.execute("ROLLBACK TO SAVEPOINT imis").await?;
                     if count == 1 {
@@ -286,13 +296,14 @@ impl Target for PostgresTarget {
         let mut connection = self.pool.take().await?;
         connection.spoil();
         let columns: Vec<_> = way.columns.iter().map(|(_, fit)| fit.column().clone()).collect();
+        let table = super::update::written_to(&*connection, &self.run, rule).await?;
         let writer = CopyWriter {
             connection,
             pool: self.pool.clone(),
             run: self.run.clone(),
             rule: rule.name.clone(),
             table: rule.target.table_name().to_string(),
-            statement: copy_statement(&rule.target, columns.iter().map(|c| c.name.as_str())),
+            statement: copy_statement(&table, columns.iter().map(|c| c.name.as_str())),
             encoder: CopyEncoder::new(columns)?,
             buffer: BytesMut::with_capacity(FLUSH_BYTES * 2),
             copy: None,
@@ -308,6 +319,9 @@ impl Target for PostgresTarget {
         counts: &mut BTreeMap<String, Counts>,
         stage: Stage,
     ) -> Result<(), Error> {
+        if stage == Stage::Tables {
+            super::update::apply(self, mapping, counts).await?;
+        }
         super::prepare::settle(self, mapping, counts, stage).await
     }
 
@@ -316,7 +330,11 @@ impl Target for PostgresTarget {
             .pool
             .take()
             .await?
-            .query("SELECT table_name, coalesce(image_name, '') FROM imis_migration.image WHERE run = $1", &[&self.run])
+            .query(
+                "SELECT table_name, CASE WHEN unseen THEN '' ELSE coalesce(image_name, '') END FROM imis_migration.image \
+                 WHERE run IN ($1, $2) AND NOT stays ORDER BY run = $1 DESC",
+                &[&self.run, &self.completes.as_deref().unwrap_or_default()],
+            )
             .await
             .map_err(|e| describe_error(e, "looking for kept rows"))?;
         Ok(Arc::new(RowsBefore {
@@ -330,13 +348,12 @@ impl Target for PostgresTarget {
         Ok(Arc::new(SourceRows { source: self.source(), catalog: Arc::clone(&self.catalog) }))
     }
 
-    async fn hold_keys(
-        &self,
-        mapping: &BoundMapping,
-        counts: &mut BTreeMap<String, Counts>,
-        on_reject: OnReject,
-    ) -> Result<BTreeMap<String, u64>, Error> {
-        super::keys::hold(self, mapping, counts, on_reject).await
+    async fn hold_keys(&self, mapping: &BoundMapping, stage: Stage, on_reject: OnReject) -> Result<(), Error> {
+        super::keys::hold(self, mapping, stage, on_reject).await
+    }
+
+    async fn effects(&self) -> Result<super::keys::Effects, Error> {
+        super::keys::effects(self).await
     }
 
     async fn finish(&self, mapping: &BoundMapping) -> Result<Vec<String>, Error> {

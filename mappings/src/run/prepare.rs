@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use imis_databases::postgres::describe_error;
 use imis_databases::{Error, ErrorKind};
 use imis_schemas::{Engine, Table};
-use tokio_postgres::Transaction;
+use tokio_postgres::{GenericClient, Transaction};
 
 use super::Stage;
 use super::postgres::PostgresTarget;
 use super::state::{self, Phase};
+use super::take_away;
 use super::target::tables_of;
 use crate::account::Counts;
 use crate::bind::{BoundMapping, Way};
@@ -39,8 +40,10 @@ pub(super) async fn prepare(target: &PostgresTarget, mapping: &BoundMapping, pla
         .await
         .map_err(doing)?;
     let tables = tables_of(mapping);
+    super::loosen::loosen(target, mapping, &transaction).await?;
+    super::update::make_stages(target, mapping, &transaction).await?;
     let filled = keep_images(target, mapping, &tables, &transaction).await?;
-    take_away_keys(target, &tables, &transaction).await?;
+    take_away::keys(target, &tables, &transaction).await?;
     for table in filled {
         let name = table.table_name();
         transaction
@@ -48,7 +51,7 @@ pub(super) async fn prepare(target: &PostgresTarget, mapping: &BoundMapping, pla
             .await
             .map_err(|e| describe_error(e, &format!("removing the rows of {name} that will be replaced")))?;
     }
-    take_away_indexes(target, &tables, &transaction).await?;
+    take_away::indexes(target, &tables, &transaction).await?;
     transaction.commit().await.map_err(doing)
 }
 
@@ -76,28 +79,35 @@ async fn refuse_other_sessions(target: &PostgresTarget, transaction: &Transactio
 }
 
 async fn refuse_unmigrated(mapping: &BoundMapping, transaction: &Transaction<'_>) -> Result<(), Error> {
-    if !mapping.migrated {
-        return Ok(());
+    let Some(wanted) = mapping.migrated else { return Ok(()) };
+    match (wanted, django_migrations(transaction).await?) {
+        (true, 0) => Err(not_migrated()),
+        (false, applied) if applied > 0 => Err(migrated_already()),
+        _ => Ok(()),
     }
+}
+
+/// How many of Django's migrations have run on the target.
+pub(super) async fn django_migrations(client: &impl GenericClient) -> Result<i64, Error> {
     let trouble = |e| describe_error(e, "looking for Django's migrations");
-    let there = transaction
+    let there = client
         .query_one("SELECT to_regclass('public.django_migrations') IS NOT NULL", &[])
         .await
         .map_err(trouble)?
         .get::<_, bool>(0);
-    let applied = if there {
-        transaction
-            .query_one("SELECT count(*) FROM public.django_migrations", &[])
-            .await
-            .map_err(trouble)?
-            .get::<_, i64>(0)
-    } else {
-        0
-    };
-    if applied > 0 {
-        return Ok(());
+    if !there {
+        return Ok(0);
     }
-    Err(not_migrated())
+    let row = client.query_one("SELECT count(*) FROM public.django_migrations", &[]).await.map_err(trouble)?;
+    Ok(row.get(0))
+}
+
+/// What is said of a target on which Django's migrations ran, to a mapping that loads before them.
+pub fn migrated_already() -> Error {
+    Error::new(ErrorKind::Schema, "the target is migrated already: Django's migrations have run on it").with_help(
+        "This pack loads before them: prepare an empty database with `imis prepare` and load into that. Into a migrated \
+         database load with openimis/legacy-to-modular.",
+    )
 }
 
 /// What is said of a target on which no Django migration ran.
@@ -152,7 +162,8 @@ async fn keep_images<'a>(
             .await
             .map_err(doing)?
             .get::<_, i64>(0);
-        let image = (before > 0).then(|| format!("image_{}_{number}", target.run));
+        let stays = super::update::only_updates(mapping, table);
+        let image = (before > 0 && !stays).then(|| format!("image_{}_{number}", target.run));
         if let Some(image) = &image {
             if *policy(mapping, table) == Existing::Refuse {
                 refused.push(format!("{name} ({before})"));
@@ -166,8 +177,18 @@ async fn keep_images<'a>(
         }
         transaction
             .execute(
-                "INSERT INTO imis_migration.image (run, schema_name, table_name, image_name, before) VALUES ($1, $2, $3, $4, $5)",
-                &[&target.run, &table.schema, &table.name, &image, &before],
+                "INSERT INTO imis_migration.image (run, schema_name, table_name, image_name, before, returned, stays, unseen) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                &[
+                    &target.run,
+                    &table.schema,
+                    &table.name,
+                    &image,
+                    &before,
+                    &if stays { before } else { 0 },
+                    &stays,
+                    &(*policy(mapping, table) == Existing::Discard),
+                ],
             )
             .await
             .map_err(doing)?;
@@ -182,97 +203,6 @@ async fn keep_images<'a>(
     .with_help("Migrate into a fresh database, or say `existing: replace` (or keep, merge) in the mapping."))
 }
 
-/// Drops every foreign key on or to the tables, after writing down how it comes back.
-async fn take_away_keys(
-    target: &PostgresTarget,
-    tables: &[std::sync::Arc<Table>],
-    transaction: &Transaction<'_>,
-) -> Result<(), Error> {
-    let names: Vec<String> = tables.iter().map(|t| t.table_name().sql(PG)).collect();
-    let doing = |e| describe_error(e, "taking foreign keys away for the load");
-    let keys = transaction
-        .query(
-            "SELECT k.conname, k.conrelid::regclass::text, pg_get_constraintdef(k.oid), \
-                    obj_description(k.oid, 'pg_constraint') \
-             FROM pg_constraint k WHERE k.contype = 'f' AND k.conparentid = 0 \
-               AND (k.conrelid = ANY($1::text[]::regclass[]) OR k.confrelid = ANY($1::text[]::regclass[])) \
-             ORDER BY k.oid",
-            &[&names],
-        )
-        .await
-        .map_err(doing)?;
-    for key in keys {
-        let (name, table): (String, String) = (key.get(0), key.get(1));
-        let constraint = PG.quote(&name);
-        let drop = format!("ALTER TABLE {table} DROP CONSTRAINT {constraint}");
-        let mut create = format!("ALTER TABLE {table} ADD CONSTRAINT {constraint} {}", key.get::<_, String>(2));
-        if let Some(comment) = key.get::<_, Option<String>>(3) {
-            create.push_str(&format!("; COMMENT ON CONSTRAINT {constraint} ON {table} IS {}", PG.literal(&comment)));
-        }
-        note_dropped(target, transaction, "foreign key", &format!("{table}.{name}"), &drop, &create).await?;
-        transaction.batch_execute(&drop).await.map_err(doing)?;
-    }
-    Ok(())
-}
-
-/// Drops indexes that hold no constraint and no uniqueness: they are made anew faster than kept up to date.
-async fn take_away_indexes(
-    target: &PostgresTarget,
-    tables: &[std::sync::Arc<Table>],
-    transaction: &Transaction<'_>,
-) -> Result<(), Error> {
-    let names: Vec<String> = tables.iter().map(|t| t.table_name().sql(PG)).collect();
-    let doing = |e| describe_error(e, "taking indexes away for the load");
-    let indexes = transaction
-        .query(
-            "SELECT x.indexrelid::regclass::text, x.indrelid::regclass::text, pg_get_indexdef(x.indexrelid), \
-                    obj_description(x.indexrelid, 'pg_class'), x.indisclustered, s.spcname, i.relname \
-             FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid LEFT JOIN pg_tablespace s ON s.oid = i.reltablespace \
-             WHERE x.indrelid = ANY($1::text[]::regclass[]) AND NOT x.indisunique AND NOT x.indisreplident AND x.indisvalid \
-               AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid) \
-               AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.indexrelid) \
-             ORDER BY x.indexrelid",
-            &[&names],
-        )
-        .await
-        .map_err(doing)?;
-    for index in indexes {
-        let (name, table): (String, String) = (index.get(0), index.get(1));
-        let drop = format!("DROP INDEX {name}");
-        let mut create: String = index.get(2);
-        if let Some(comment) = index.get::<_, Option<String>>(3) {
-            create.push_str(&format!("; COMMENT ON INDEX {name} IS {}", PG.literal(&comment)));
-        }
-        if index.get::<_, bool>(4) {
-            create.push_str(&format!("; ALTER TABLE {table} CLUSTER ON {}", PG.quote(index.get(6))));
-        }
-        if let Some(space) = index.get::<_, Option<String>>(5) {
-            create.push_str(&format!("; ALTER INDEX {name} SET TABLESPACE {}", PG.quote(&space)));
-        }
-        note_dropped(target, transaction, "index", &name, &drop, &create).await?;
-        transaction.batch_execute(&drop).await.map_err(doing)?;
-    }
-    Ok(())
-}
-
-pub(super) async fn note_dropped(
-    target: &PostgresTarget,
-    transaction: &Transaction<'_>,
-    kind: &str,
-    name: &str,
-    drop: &str,
-    create: &str,
-) -> Result<(), Error> {
-    transaction
-        .execute(
-            "INSERT INTO imis_migration.dropped (run, kind, name, drop_sql, create_sql) VALUES ($1, $2, $3, $4, $5)",
-            &[&target.run, &kind, &name, &drop, &create],
-        )
-        .await
-        .map(|_| ())
-        .map_err(|e| describe_error(e, "writing down what is taken away"))
-}
-
 /// Brings back the target's own rows that stay, where a table's rules are through.
 pub(super) async fn settle(
     target: &PostgresTarget,
@@ -284,8 +214,12 @@ pub(super) async fn settle(
     for table in tables_of(mapping) {
         let rules: Vec<_> = mapping.rules.iter().filter(|r| r.target.table_name() == table.table_name()).collect();
         // Queries that run later see the rows that stay; only a table that nothing but queries fill is settled after them.
-        let by_query = rules.iter().all(|r| matches!(r.way, Way::Query(_)));
-        if by_query != (stage == Stage::Queries) {
+        let when = match () {
+            () if rules.iter().any(|r| !matches!(r.way, Way::Query(_))) => Stage::Tables,
+            () if rules.iter().any(|r| !r.after_keys) => Stage::Queries,
+            () => Stage::Last,
+        };
+        if when != stage {
             continue;
         }
         let name = table.table_name();

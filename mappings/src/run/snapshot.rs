@@ -182,14 +182,16 @@ impl Target for SnapshotTarget {
         Ok(Arc::new(PartRows { catalog: Arc::clone(&self.catalog), parts: lock(&self.parts).clone() }))
     }
 
-    async fn hold_keys(
-        &self,
-        mapping: &BoundMapping,
-        _: &mut BTreeMap<String, Counts>,
-        _: OnReject,
-    ) -> Result<BTreeMap<String, u64>, Error> {
-        super::keys::check_by_query(mapping, self.rows_now().await?).await?;
-        Ok(BTreeMap::new())
+    async fn hold_keys(&self, mapping: &BoundMapping, stage: Stage, _: OnReject) -> Result<(), Error> {
+        // Nothing can be repaired here, so it is enough to look once, when everything is in.
+        match stage {
+            Stage::Last => super::keys::check_by_query(mapping, self.rows_now().await?).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn effects(&self) -> Result<super::keys::Effects, Error> {
+        Ok(super::keys::Effects::default())
     }
 
     async fn finish(&self, mapping: &BoundMapping) -> Result<Vec<String>, Error> {

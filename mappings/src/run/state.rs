@@ -9,7 +9,8 @@ use tokio_postgres::{GenericClient, Row};
 use crate::account::{Counts, Reject, RejectedRow};
 
 /// The tables of the state. Nothing here holds a value of a cell but surrogate keys and, in `repair`, keys that named no
-/// row; `image_...` tables hold the rows that a run replaced.
+/// row; `image_...` tables hold the rows that a run replaced, `change_...` tables
+/// the former values of those that it changed.
 const TABLES: &str = "
 CREATE SCHEMA IF NOT EXISTS imis_migration;
 COMMENT ON SCHEMA imis_migration IS 'State of imis migrate: what was loaded, rejected, replaced. Needed to resume or undo.';
@@ -19,19 +20,28 @@ CREATE TABLE IF NOT EXISTS imis_migration.run (
 CREATE TABLE IF NOT EXISTS imis_migration.range (
     run text NOT NULL, rule text NOT NULL, number integer NOT NULL, keys text NOT NULL, counts text NOT NULL,
     at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run, rule, number));
-CREATE TABLE IF NOT EXISTS imis_migration.reject (
+ALTER TABLE IF EXISTS imis_migration.reject RENAME TO rejects;
+CREATE TABLE IF NOT EXISTS imis_migration.rejects (
     run text NOT NULL, rule text NOT NULL, table_name text NOT NULL, row_key text NOT NULL, column_name text NOT NULL,
     reason text NOT NULL);
+ALTER TABLE imis_migration.rejects ADD COLUMN IF NOT EXISTS cause text;
 CREATE TABLE IF NOT EXISTS imis_migration.repair (
     run text NOT NULL, rule text NOT NULL, table_name text NOT NULL, row_key text NOT NULL, column_name text NOT NULL,
     name text NOT NULL, was text);
 CREATE TABLE IF NOT EXISTS imis_migration.dropped (
     run text NOT NULL, position bigserial PRIMARY KEY, kind text NOT NULL, name text NOT NULL, drop_sql text NOT NULL,
     create_sql text NOT NULL);
+ALTER TABLE imis_migration.dropped ADD COLUMN IF NOT EXISTS shape text;
 CREATE TABLE IF NOT EXISTS imis_migration.image (
     run text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, image_name text, before bigint NOT NULL,
     returned bigint NOT NULL DEFAULT 0, settled boolean NOT NULL DEFAULT false, after bigint,
     PRIMARY KEY (run, schema_name, table_name));
+ALTER TABLE imis_migration.image ADD COLUMN IF NOT EXISTS stays boolean NOT NULL DEFAULT false;
+ALTER TABLE imis_migration.image ADD COLUMN IF NOT EXISTS unseen boolean NOT NULL DEFAULT false;
+CREATE TABLE IF NOT EXISTS imis_migration.change (
+    run text NOT NULL, rule text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, stage_name text NOT NULL,
+    image_name text NOT NULL, key_columns text[] NOT NULL, set_columns text[] NOT NULL, updated bigint, away bigint,
+    PRIMARY KEY (run, rule));
 ";
 
 /// The phases of a run, in their order.
@@ -39,8 +49,10 @@ CREATE TABLE IF NOT EXISTS imis_migration.image (
 pub enum Phase {
     /// The way is clear, rows come in.
     Prepared,
-    /// All rows are in, keys hold.
+    /// All rows are in but those of rules that wait for the keys, and keys hold.
     Keyed,
+    /// The rows of those rules are in too, and their keys hold.
+    Completed,
     /// Keys, indexes and generators are back.
     Finished,
     /// The account balances and is written.
@@ -50,9 +62,10 @@ pub enum Phase {
 }
 
 impl Phase {
-    const ALL: [(Phase, &'static str); 5] = [
+    const ALL: [(Phase, &'static str); 6] = [
         (Phase::Prepared, "prepared"),
         (Phase::Keyed, "keyed"),
+        (Phase::Completed, "completed"),
         (Phase::Finished, "finished"),
         (Phase::Accounted, "accounted"),
         (Phase::Undone, "undone"),
@@ -164,7 +177,8 @@ pub(super) async fn write_rejects(
         let column = |of: &dyn Fn(&RejectedRow) -> String| part.iter().map(of).collect::<Vec<_>>();
         client
             .execute(
-                "INSERT INTO imis_migration.reject SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])",
+                "INSERT INTO imis_migration.rejects (run, rule, table_name, row_key, column_name, reason) \
+                 SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])",
                 &[
                     &run,
                     &column(&|r| r.rule.clone()),
@@ -183,7 +197,7 @@ pub(super) async fn write_rejects(
 pub(super) async fn rejects(client: &impl GenericClient, run: &str) -> Result<Vec<RejectedRow>, Error> {
     let rows = client
         .query(
-            "SELECT rule, table_name, row_key, column_name, reason FROM imis_migration.reject WHERE run = $1 \
+            "SELECT rule, table_name, row_key, column_name, reason, cause FROM imis_migration.rejects WHERE run = $1 \
              ORDER BY rule, table_name, row_key",
             &[&run],
         )
@@ -198,6 +212,7 @@ pub(super) async fn rejects(client: &impl GenericClient, run: &str) -> Result<Ve
                 key: serde_json::from_str(row.get(2)).unwrap_or_default(),
                 column: row.get(3),
                 reason: row.get(4),
+                cause: row.get::<_, Option<String>>(5).and_then(|text| serde_json::from_str(&text).ok()),
             },
         })
         .collect())

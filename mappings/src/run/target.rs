@@ -70,13 +70,11 @@ pub trait Target: Send + Sync {
     /// The target's rows as they are.
     async fn rows_now(&self) -> Result<Arc<dyn crate::rows::Rows>, Error>;
 
-    /// Holds every key of the mapping; says how many values were repaired, by rule.
-    async fn hold_keys(
-        &self,
-        mapping: &BoundMapping,
-        counts: &mut BTreeMap<String, Counts>,
-        on_reject: OnReject,
-    ) -> Result<BTreeMap<String, u64>, Error>;
+    /// Holds the keys, uniques and repairs of a stage.
+    async fn hold_keys(&self, mapping: &BoundMapping, stage: Stage, on_reject: OnReject) -> Result<(), Error>;
+
+    /// What holding them did, by rule.
+    async fn effects(&self) -> Result<super::keys::Effects, Error>;
 
     /// Puts everything back that was cleared away; says what the reader must know.
     async fn finish(&self, mapping: &BoundMapping) -> Result<Vec<String>, Error>;
@@ -111,6 +109,7 @@ pub(crate) fn table_account(name: &str, rules: &[RuleAccount], before: u64, retu
         removed: before - returned.min(before),
         loaded: of_table().map(|r| r.counts.loaded).sum(),
         computed: of_table().map(|r| r.computed).sum(),
+        by_migrations: 0,
         after,
     }
 }

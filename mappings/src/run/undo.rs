@@ -31,11 +31,13 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
     }
     let target = PostgresTarget::new(address, Arc::new(Catalog::new(PG)), found.run.clone());
     target.take_lock().await?;
+    state::create(&*connection).await?;
+    super::complete::refuse_migrated_since(&*connection, &found).await?;
     let doing = |e| describe_error(e, "undoing the run");
     let transaction = connection.transaction().await.map_err(doing)?;
     let tables = transaction
         .query(
-            "SELECT schema_name, table_name, image_name, after FROM imis_migration.image WHERE run = $1",
+            "SELECT schema_name, table_name, image_name, after, stays FROM imis_migration.image WHERE run = $1",
             &[&found.run],
         )
         .await
@@ -77,7 +79,7 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
     let finished = found.phase >= Phase::Finished;
     let dropped = transaction
         .query(
-            "SELECT drop_sql FROM imis_migration.dropped WHERE run = $1 ORDER BY kind <> 'foreign key', position",
+            "SELECT drop_sql FROM imis_migration.dropped WHERE run = $1 AND kind <> 'column' ORDER BY kind <> 'foreign key', position",
             &[&found.run],
         )
         .await
@@ -87,7 +89,8 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
             transaction.batch_execute(row.get(0)).await.map_err(doing)?;
         }
     }
-    for table in &tables {
+    super::update::undo(&transaction, &found.run).await?;
+    for table in tables.iter().filter(|table| !table.get::<_, bool>(4)) {
         let name = TableName::new(table.get::<_, String>(0), table.get::<_, String>(1)).sql(PG);
         transaction.batch_execute(&format!("DELETE FROM {name}")).await.map_err(doing)?;
         if let Some(image) = table.get::<_, Option<String>>(2) {
@@ -111,6 +114,11 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
         }
     }
     super::finish::put_back(&target, &transaction).await?;
+    let columns =
+        "SELECT create_sql FROM imis_migration.dropped WHERE run = $1 AND kind = 'column' ORDER BY position DESC";
+    for row in transaction.query(columns, &[&found.run]).await.map_err(doing)? {
+        transaction.batch_execute(row.get(0)).await.map_err(doing)?;
+    }
     let generators = transaction
         .query(
             "SELECT create_sql FROM imis_migration.dropped WHERE run = $1 AND kind = 'generator' ORDER BY position",

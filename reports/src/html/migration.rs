@@ -8,13 +8,11 @@ use serde::Serialize;
 
 use super::{Change, Figure, LINES, PLACES, cut, moment, render};
 use crate::ReportError;
-use crate::mask::{self, Values};
+use crate::cause;
+use crate::mask::Values;
 use crate::number::{counted, thousands};
 use crate::verdict::{Verdict, complaints};
 use crate::words;
-
-/// How many keys of a group of rejects are shown.
-const KEYS: usize = 5;
 
 #[derive(Serialize)]
 struct Page<'a> {
@@ -29,7 +27,7 @@ struct Page<'a> {
     more_complaints: usize,
     areas: Vec<Area<'a>>,
     changes: Vec<Change>,
-    rejects: Vec<Reason<'a>>,
+    rejects: Vec<Reason>,
     more_reasons: usize,
     rejected: String,
     notes: &'a [String],
@@ -61,13 +59,15 @@ struct Bar<'a> {
 
 /// Rows that were rejected for one reason.
 #[derive(Serialize)]
-struct Reason<'a> {
-    rule: &'a str,
-    column: &'a str,
-    reason: &'a str,
+struct Reason {
+    rule: String,
+    column: String,
+    reason: String,
     count: String,
     keys: Vec<String>,
     more: String,
+    /// The rows that went because these went.
+    took: String,
 }
 
 /// A rule of the accounting.
@@ -76,7 +76,7 @@ struct Line<'a> {
     rule: &'a str,
     from: &'a str,
     to: &'a str,
-    counts: [String; 7],
+    counts: [String; 8],
     balances: bool,
 }
 
@@ -285,25 +285,21 @@ fn changes(account: &Account, plan: Option<&Plan>) -> Vec<Change> {
 }
 
 /// Rejects by rule, column and reason, the most first.
-fn reasons(rejects: &[RejectedRow]) -> Vec<Reason<'_>> {
-    let mut grouped: BTreeMap<(&str, &str, &str), (u64, Vec<String>)> = BTreeMap::new();
-    for RejectedRow { rule, reject, .. } in rejects {
-        let (count, keys) = grouped.entry((rule, &reject.column, &reject.reason)).or_default();
-        *count += 1;
-        if keys.len() < KEYS {
-            keys.push(mask::key(&reject.key, Values::Masked));
+fn reasons(rejects: &[RejectedRow]) -> Vec<Reason> {
+    let reason = |group: cause::Group<'_>| {
+        let more = group.rows - group.keys.len() as u64;
+        let some = |number: u64| if number > 0 { thousands(number) } else { String::new() };
+        Reason {
+            rule: group.rule.to_owned(),
+            column: group.column.to_owned(),
+            reason: group.reason.to_owned(),
+            count: thousands(group.rows),
+            keys: group.keys,
+            more: some(more),
+            took: if group.took > 0 { counted(group.took, "row") } else { String::new() },
         }
-    }
-    let mut grouped: Vec<_> = grouped.into_iter().collect();
-    grouped.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
-    grouped
-        .into_iter()
-        .map(|((rule, column, reason), (count, keys))| {
-            let more = count - keys.len() as u64;
-            let more = if more > 0 { thousands(more) } else { String::new() };
-            Reason { rule, column, reason, count: thousands(count), keys, more }
-        })
-        .collect()
+    };
+    cause::groups(rejects, Values::Masked).into_iter().map(reason).collect()
 }
 
 fn line(rule: &RuleAccount) -> Line<'_> {
@@ -312,7 +308,8 @@ fn line(rule: &RuleAccount) -> Line<'_> {
         rule: &rule.rule,
         from: rule.from.as_deref().unwrap_or_default(),
         to: &rule.to,
-        counts: [c.read, c.loaded, c.rejected, c.filtered, c.kept, rule.repaired, rule.computed].map(thousands),
+        counts: [c.read, c.loaded, c.rejected, c.filtered, c.kept, c.updated, rule.repaired, rule.computed]
+            .map(thousands),
         balances: rule.balances(),
     }
 }

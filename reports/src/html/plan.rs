@@ -71,6 +71,7 @@ pub fn plan_page(plan: &Plan) -> Result<String, ReportError> {
                 ("To", plan.to.clone()),
                 ("Mapping", plan.mapping.clone()),
                 ("Made", moment(&plan.made)),
+                ("Release of the source", plan.release.as_ref().map_or("not known".to_owned(), |r| format!("openIMIS {r}"))),
                 ("Consistency", words::consistency(plan.consistency).to_owned()),
             ],
             figures: vec![

@@ -35,12 +35,13 @@ pub fn account(account: &Account, style: &Style) -> String {
 }
 
 type RuleCount = (&'static str, fn(&RuleAccount) -> u64);
-const COUNTS: [RuleCount; 7] = [
+const COUNTS: [RuleCount; 8] = [
     ("read", |r| r.counts.read),
     ("loaded", |r| r.counts.loaded),
     ("rejected", |r| r.counts.rejected),
     ("filtered", |r| r.counts.filtered),
     ("kept", |r| r.counts.kept),
+    ("updated", |r| r.counts.updated),
     ("repaired", |r| r.repaired),
     ("computed", |r| r.computed),
 ];
@@ -114,21 +115,58 @@ fn rejects(account: &Account, style: &Style) -> String {
     if account.rejects.is_empty() {
         return String::new();
     }
+    let all = account.rejects.len();
+    let title = match all {
+        all if all <= REJECTS => "Rejected rows".to_owned(),
+        _ => format!("Rejected rows, the first {REJECTS} of {}", crate::number::thousands(all as u64)),
+    };
+    reasons(&account.rejects, style) + &style.heading(&title) + &rejected_rows(&account.rejects, REJECTS, style)
+}
+
+/// Rejected rows by rule, column and reason, with what they took along.
+pub fn reasons(rejects: &[RejectedRow], style: &Style) -> String {
+    let groups = crate::cause::groups(rejects, style.values);
+    let took = groups.iter().any(|group| group.took > 0);
+    let rows: Vec<Vec<Cell>> = groups
+        .iter()
+        .map(|group| {
+            let mut cells: Vec<Cell> = vec![Cell::Number(group.rows)];
+            cells.extend(took.then_some(Cell::Number(group.took)));
+            cells.extend([group.rule.into(), group.column.into(), group.reason.into()]);
+            cells
+        })
+        .collect();
+    let mut headers = vec!["rows"];
+    headers.extend(took.then_some("took along"));
+    headers.extend(["rule", "column", "reason"]);
+    style.heading("Why rows were rejected") + &table(&headers, &rows, style)
+}
+
+/// Rejected rows one by one, as many as are asked for.
+pub fn rejected_rows(rejects: &[RejectedRow], limit: usize, style: &Style) -> String {
+    let shown = rejects.get(..limit).unwrap_or(rejects);
+    let caused = shown.iter().any(|row| row.reject.cause.is_some());
     let row = |row: &RejectedRow| -> Vec<Cell> {
         let reject = &row.reject;
-        vec![
+        let mut cells: Vec<Cell> = vec![
             row.rule.as_str().into(),
             mask::key(&reject.key, style.values).into(),
             reject.column.as_str().into(),
             reject.reason.as_str().into(),
-        ]
+        ];
+        if caused {
+            let cause = reject.cause.as_ref().map_or(String::new(), |cause| {
+                let key = mask::key(&cause.key, style.values);
+                format!("{} {key}: {}, {}", cause.table, cause.column, cause.reason)
+            });
+            cells.push(cause.as_str().into());
+        }
+        cells
     };
-    let rows: Vec<Vec<Cell>> = account.rejects.iter().take(REJECTS).map(row).collect();
-    let title = match account.rejects.len() {
-        all if all <= REJECTS => "Rejected rows".to_owned(),
-        all => format!("Rejected rows, the first {REJECTS} of {}", crate::number::thousands(all as u64)),
-    };
-    style.heading(&title) + &table(&["rule", "key", "column", "reason"], &rows, style)
+    let rows: Vec<Vec<Cell>> = shown.iter().map(row).collect();
+    let mut headers = vec!["rule", "key", "column", "reason"];
+    headers.extend(caused.then_some("began with"));
+    table(&headers, &rows, style)
 }
 
 fn verdict(account: &Account, style: &Style) -> String {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use imis_mappings::account::Counts;
 use imis_mappings::hazard::Hazard;
 use imis_mappings::plan::{Plan, PlannedRule};
+use imis_mappings::run::Scanned;
 
 use super::{Cell, Style, facts, table};
 use crate::number::counted;
@@ -13,13 +14,11 @@ use crate::words;
 /// What a run would do, for people.
 pub fn plan(plan: &Plan, style: &Style) -> String {
     let rows: u64 = plan.rules.iter().map(|rule| rule.rows).sum();
-    let mut text = facts(&[
-        ("mapping", plan.mapping.clone()),
-        ("from", plan.from.clone()),
-        ("to", plan.to.clone()),
-        ("made", plan.made.clone()),
-        ("reads", counted(rows, "row")),
-    ]);
+    let release = plan.release.as_ref().map(|release| ("release", format!("openIMIS {release}")));
+    let mut told = vec![("mapping", plan.mapping.clone()), ("from", plan.from.clone())];
+    told.extend(release);
+    told.extend([("to", plan.to.clone()), ("made", plan.made.clone()), ("reads", counted(rows, "row"))]);
+    let mut text = facts(&told);
     text += &rules(plan, style);
     text += &hazards(&plan.hazards, style);
     text += &style.heading("Consistency of the source");
@@ -94,7 +93,8 @@ pub fn hazards(hazards: &[Hazard], style: &Style) -> String {
 
 /// What a rehearsal without writing found, by rule: only rules of which rows are rejected, filtered or changed, unless
 /// the style is verbose.
-pub fn scan(found: &[(String, Counts)], style: &Style) -> String {
+pub fn scan(scanned: &Scanned, style: &Style) -> String {
+    let found = &scanned.rules;
     let told = |counts: &Counts| style.verbose || counts.loaded != counts.read || !counts.losses.is_empty();
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     for (rule, counts) in found.iter().filter(|(_, counts)| told(counts)) {
@@ -113,5 +113,40 @@ pub fn scan(found: &[(String, Counts)], style: &Style) -> String {
     if !rows.is_empty() {
         text += &table(&["rule", "read", "would load", "reject", "filter", "losses"], &rows, style);
     }
-    text + &format!("{} read and mapped; keys are held by the run itself\n", counted(read, "row"))
+    text += &format!("{} read and mapped\n", counted(read, "row"));
+    text + &keys(scanned, style)
+}
+
+/// Keys that do not hold, and what becomes of their rows.
+fn keys(scanned: &Scanned, style: &Style) -> String {
+    let mut text = style.heading("Keys");
+    let Some(keys) = &scanned.keys else {
+        return text + "a sample cannot tell whether keys hold; --scan full can\n";
+    };
+    if keys.keys.is_empty() {
+        return text + "every key holds\n";
+    }
+    let rows: Vec<Vec<Cell>> = keys
+        .keys
+        .iter()
+        .map(|key| {
+            let highest = if key.at_most { "at most; rules with a query may bring what is missing" } else { "" };
+            vec![
+                format!("{}.{}", key.rule, key.column).into(),
+                key.to.as_str().into(),
+                key.broken.into(),
+                key.zero.into(),
+                key.steps.join(", else ").into(),
+                highest.into(),
+            ]
+        })
+        .collect();
+    text += &table(&["rule and column", "names", "broken", "of them 0", "then", ""], &rows, style);
+    for (rule, rows) in &keys.rejected {
+        text += &format!(
+            "{rule}: {} would be rejected for keys, those that go with others among them\n",
+            counted(*rows, "row")
+        );
+    }
+    text
 }
