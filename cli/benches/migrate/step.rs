@@ -267,8 +267,8 @@ async fn bound() -> Outcome<Bound> {
 async fn map() -> Outcome<Said> {
     let Bound { source, mapping, plan, .. } = &bound().await?;
     let watch = Watch::start();
-    let counts = run::scan(mapping, plan, source, false, &Silence).await?;
-    let rows = counts.iter().map(|(_, counts)| counts.loaded).sum();
+    let counts = run::scan(mapping, plan, source, None, false, &Silence).await?;
+    let rows = counts.rules.iter().map(|(_, counts)| counts.loaded).sum();
     Ok(watch.stop(rows))
 }
 

@@ -18,3 +18,4 @@ mod routes;
 mod scaffold;
 mod situations;
 mod types;
+mod values;

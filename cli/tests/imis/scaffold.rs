@@ -140,7 +140,12 @@ fn columns_are_explained_without_a_database() {
     ] {
         told += &format!("$ {}\n{}\n", arguments.join(" "), explain(arguments).done().stdout);
     }
-    insta::assert_snapshot!(told);
+    // The lines of the pack's files move with every edit of them.
+    let lines = told.split(".yaml:").enumerate().map(|(at, part)| match at {
+        0 => part.to_owned(),
+        _ => format!(".yaml:LINE{}", part.trim_start_matches(|c: char| c.is_ascii_digit())),
+    });
+    insta::assert_snapshot!(lines.collect::<String>());
     explain(&["tblInsuree.Emial"]).failed(2, "Did you mean Email?", &[]);
     explain(&["tblInsurees"]).failed(2, "Did you mean tblInsuree?", &[]);
     let json = explain(&["tblInsuree.CurrentVillage", "--json"]).done().json();

@@ -93,7 +93,7 @@ pub(super) fn unique(file: &Arc<SourceFile>, said: Spanned<UniqueText>) -> Resul
     let place = place_of(file, &said, 1);
     let UniqueLong { columns, repeated, first, why } = match said.value {
         UniqueText::Short(columns) => UniqueLong { columns, repeated: None, first: None, why: None },
-        UniqueText::Long(long) => long,
+        UniqueText::Long(long) => *long,
     };
     if columns.is_empty() {
         return Err(MappingError::at(&place, "a unique needs a column"));

@@ -305,7 +305,7 @@ impl<'de> Deserialize<'de> for StepText {
 /// A unique as the list of its columns, or with what becomes of repeats.
 pub(super) enum UniqueText {
     Short(Vec<Spanned<String>>),
-    Long(UniqueLong),
+    Long(Box<UniqueLong>),
 }
 
 #[derive(Deserialize)]
@@ -335,7 +335,7 @@ impl<'de> Deserialize<'de> for UniqueText {
                 f.write_str("a list of columns, or { columns: [...], repeated: ... }")
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                UniqueLong::deserialize(MapAccessDeserializer::new(map)).map(UniqueText::Long)
+                UniqueLong::deserialize(MapAccessDeserializer::new(map)).map(|long| UniqueText::Long(Box::new(long)))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
                 Vec::deserialize(SeqAccessDeserializer::new(seq)).map(UniqueText::Short)

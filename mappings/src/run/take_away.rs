@@ -149,7 +149,6 @@ fn shape(tables: &[std::sync::Arc<Table>], schema: &str, table: &str, name: &str
     Some(Shape { schema: schema.to_owned(), table: table.to_owned(), what })
 }
 
-#[expect(clippy::too_many_arguments, reason = "one column each")]
 pub(super) async fn note_dropped(
     target: &PostgresTarget,
     transaction: &Transaction<'_>,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
@@ -14,7 +14,8 @@ use imis_schemas::same_name;
 use roaring::RoaringTreemap;
 use serde::Serialize;
 
-use crate::bind::{BoundKey, BoundMapping, BoundStep, Way};
+use crate::bind::{BoundKey, BoundMapping, BoundStep, Way, Worked};
+use crate::rows::rename;
 
 /// Above so many different texts a key is not followed. Text keys name code tables.
 const MOST_TEXTS: usize = 1_000_000;
@@ -144,10 +145,35 @@ fn word(step: &BoundStep) -> &'static str {
     }
 }
 
-/// Whether a row that reaches the end of the steps surely goes: nothing before `reject` may mend it.
-fn loses(key: &BoundKey) -> bool {
-    let mends = |step: &BoundStep| matches!(step, BoundStep::Null(_) | BoundStep::Repair(_) | BoundStep::Value(..));
-    key.steps.iter().any(|s| matches!(s, BoundStep::Reject)) && !key.steps.iter().any(mends)
+/// Which of the broken rows go. What a repair or a value may mend is taken as mended.
+fn lost_rows(key: &BoundKey, batch: &RecordBatch, mut rows: Vec<usize>) -> Vec<usize> {
+    for step in &key.steps {
+        match step {
+            BoundStep::Spelling => {}
+            BoundStep::Reject => return rows,
+            BoundStep::Null(Some(condition)) => {
+                let met = meets(condition, batch);
+                rows.retain(|row| !met.contains(row));
+            }
+            BoundStep::Null(None) | BoundStep::Keep | BoundStep::Repair(_) | BoundStep::Value(..) => return Vec::new(),
+        }
+    }
+    Vec::new()
+}
+
+/// The rows of a batch for which a condition over the target's columns holds. A column that the rule does not fill is NULL.
+fn meets(condition: &Worked, batch: &RecordBatch) -> HashSet<usize> {
+    let columns = condition.read.iter().zip(condition.schema.fields()).map(|(name, field)| {
+        let given = batch.column_by_name(name).cloned();
+        given.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
+    });
+    let (columns, names): (Vec<ArrayRef>, &[String]) = (columns.collect(), &condition.read);
+    let pairs = names.iter().zip(columns).map(|(name, array)| (name.as_str(), array, true));
+    let seen = RecordBatch::try_from_iter_with_nullable(pairs).ok();
+    let Some(seen) = seen.and_then(|seen| rename(&seen, &condition.schema).ok()) else { return HashSet::new() };
+    let truth = condition.expression.evaluate(&seen, &mut Vec::new());
+    let Some(truth) = truth.as_boolean_opt() else { return HashSet::new() };
+    (0..truth.len()).filter(|row| truth.is_valid(*row) && truth.value(*row)).collect()
 }
 
 /// A referenced column: table and column, in lower case.
@@ -294,8 +320,8 @@ impl<'a> Census<'a> {
             });
             found.broken += rows.len() as u64;
             found.zero += zero;
-            if loses(key) && !found.at_most {
-                lost.extend(rows);
+            if !found.at_most {
+                lost.extend(lost_rows(key, batch, rows));
             }
         }
         if lost.is_empty() {
