@@ -66,6 +66,7 @@ pub(crate) enum Command {
     Plan(Plan),
     Prepare(Prepare),
     Migrate(Migrate),
+    Verify(Verify),
     Runs(Runs),
     /// Shows what a run rejected.
     #[command(subcommand)]
@@ -316,6 +317,54 @@ pub(crate) enum OnReject {
     Stop,
     /// The row is kept aside with its reason, and the rest goes on.
     Continue,
+}
+
+/// Proves that two databases hold the same: totals by both servers, then row by row.
+///
+/// A SQL Server (or a snapshot of one) against PostgreSQL is a migration: the source goes through the mapping once more, and what the
+/// mapping and the run name (rejects, repairs, rows that stay) is told as explained. Any other two are compared as they are, tables and
+/// columns by name. Ends with 0 when nothing differs or all of it is explained, with 3 when something differs.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  imis verify --from mssql://reader@old-server/IMIS --to postgres://imis@localhost/openimis --report proof\n  imis verify --from backup-2026-11-22 --to mssql://reader@old-server/IMIS\n  imis verify --from postgres://a/openimis --to postgres://b/openimis --tables tblClaim,tblClaimItems --show-values"
+)]
+pub(crate) struct Verify {
+    /// One side: the source of a migration.
+    #[arg(long, value_name = "LOCATION", env = "IMIS_FROM")]
+    pub(crate) from: String,
+    /// The other side: its target.
+    #[arg(long, value_name = "LOCATION", env = "IMIS_TO")]
+    pub(crate) to: String,
+    /// The mapping of the migration: a pack's name or a file. Without it, the pack where a SQL Server stands against PostgreSQL.
+    #[arg(long, value_name = "MAPPING", env = "IMIS_MAPPING")]
+    pub(crate) mapping: Option<String>,
+    /// Compare table with table of the same name, even where a SQL Server stands against PostgreSQL.
+    #[arg(long, conflicts_with = "mapping")]
+    pub(crate) same_shape: bool,
+    /// Only these tables, named as --to has them.
+    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
+    pub(crate) tables: Vec<String>,
+    /// Write the report into this folder: page, summary, rows that differ as Parquet and as a diff.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// Show values of rows that differ; secrets are never shown.
+    #[arg(long)]
+    pub(crate) show_values: bool,
+    /// Compare totals in full, but only the first, middle and last rows of large tables.
+    #[arg(long)]
+    pub(crate) sample: bool,
+    /// How many differences of a table are kept for the report; all are counted.
+    #[arg(long, default_value_t = 1000, value_name = "ROWS")]
+    pub(crate) limit: usize,
+    /// The country's UUID, from which made UUIDs are derived; without it the one that the run remembers.
+    #[arg(long, value_name = "UUID", env = "IMIS_COUNTRY")]
+    pub(crate) country: Option<uuid::Uuid>,
+    /// How many ranges are compared at once.
+    #[arg(long, default_value_t = 2, env = "IMIS_JOBS")]
+    pub(crate) jobs: usize,
+    /// The largest cell that is read, in MiB.
+    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    pub(crate) max_cell: usize,
 }
 
 /// Lists the runs of a target and where they stand.

@@ -24,5 +24,6 @@ pub use open::open;
 pub use secret::Secret;
 pub use sink::Sink;
 pub use source::{
-    Chunk, ChunkStream, Consistency, Denied, KeyRange, ReadRequest, RefusedRow, Rights, Source, plan_ranges,
+    Answer, Chunk, ChunkStream, Consistency, Denied, KeyRange, ReadRequest, RefusedRow, Rights, Source, Texts,
+    plan_ranges,
 };

@@ -72,6 +72,18 @@ pub struct ReadRequest {
     pub batch_bytes: usize,
     /// Bytes a cell at most; a larger one makes a [`RefusedRow`].
     pub max_cell: usize,
+    /// Who turns texts of a code page into Unicode.
+    pub texts: Texts,
+}
+
+/// Who turns texts of a code page into Unicode. A server that keeps Unicode has no choice to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Texts {
+    /// We do, by the collation of their column: the server has the least to do.
+    #[default]
+    DecodedHere,
+    /// The server does, by its own conversion. Verification reads so, in order to go another way than the load.
+    ByTheServer,
 }
 
 impl ReadRequest {
@@ -85,6 +97,7 @@ impl ReadRequest {
             batch_rows: BATCH_ROWS,
             batch_bytes: BATCH_BYTES,
             max_cell: MAX_CELL,
+            texts: Texts::default(),
         }
     }
 
@@ -164,6 +177,9 @@ pub struct Denied {
     pub column: Option<String>,
 }
 
+/// Rows of texts.
+pub type Answer = Vec<Vec<Option<String>>>;
+
 /// A database that can be described, counted and read. It is never written to.
 #[async_trait]
 pub trait Source: Send + Sync {
@@ -191,6 +207,21 @@ pub trait Source: Send + Sync {
     /// literal. The answers come in the order of the columns.
     async fn filled(&self, table: &Table, columns: &[&Column]) -> Result<Vec<u64>, Error> {
         filled::by_reading(self, table, columns).await
+    }
+
+    /// The server's own answer to a SELECT, every item of which is a text (or NULL): it computes, we only read. `None`
+    /// where no server stands behind the rows (a snapshot).
+    ///
+    /// # Errors
+    /// When the server fails or does not understand the statement.
+    async fn answer(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
+        let _ = (doing, sql);
+        Ok(None)
+    }
+
+    /// Whether a range of a table is read without reading the rest of it.
+    fn splits(&self) -> bool {
+        true
     }
 
     /// Digits of a second below the microsecond that were cut off so far: table, column, how many values.

@@ -159,6 +159,12 @@ impl Expression {
         &self.data_type
     }
 
+    /// The column that it is, in lower case, if it is nothing but a column.
+    pub(crate) fn plain_column(&self) -> Option<&str> {
+        let any: &dyn std::any::Any = self.physical.as_ref();
+        any.downcast_ref::<datafusion::physical_expr::expressions::Column>().map(|column| column.name())
+    }
+
     /// Evaluates it over a batch. Rows in which it fails (an overflow, a division by zero, a text that is no number) are
     /// NULL and named in `failed`.
     pub(crate) fn evaluate(&self, batch: &RecordBatch, failed: &mut Vec<(usize, String)>) -> ArrayRef {

@@ -9,6 +9,7 @@ pub mod plan;
 pub mod run;
 pub mod scaffold;
 pub mod seen;
+pub mod verify;
 
 mod expression;
 mod fit;

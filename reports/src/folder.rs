@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use imis_databases::snapshot::write_private;
 use imis_mappings::account::Account;
 use imis_mappings::plan::Plan;
+use imis_mappings::verify::Verification;
 
-use crate::summary::migrate_summary;
-use crate::{ReportError, html, parquet};
+use crate::mask::Values;
+use crate::summary::{migrate_summary, verify_summary};
+use crate::{ReportError, diff, html, parquet};
 
 /// Writes `index.html`, `summary.json`, `rejects.parquet` and `accounting.parquet`; says where they are. The plan, where
 /// there is one, adds what was foreseen. Values are masked: a report is handed around. The folder is made (0700) if it is not there, files are 0600.
@@ -35,6 +37,24 @@ pub fn write_migration(folder: &Path, account: &Account, plan: Option<&Plan>) ->
 pub fn write_plan(folder: &Path, plan: &Plan) -> Result<Vec<PathBuf>, ReportError> {
     let json = serde_json::to_string_pretty(plan)? + "\n";
     write_all(folder, &[("plan.html", html::plan_page(plan)?.into_bytes()), ("plan.json", json.into_bytes())])
+}
+
+/// Writes `index.html`, `summary.json`, `differences.parquet` and `rows.diff`; says where they are. Values are masked unless they
+/// were asked for; secrets always are.
+///
+/// # Errors
+/// When the folder or a file cannot be written.
+pub fn write_verification(folder: &Path, found: &Verification, values: Values) -> Result<Vec<PathBuf>, ReportError> {
+    let summary = serde_json::to_string_pretty(&verify_summary(found, values))? + "\n";
+    write_all(
+        folder,
+        &[
+            ("index.html", html::verification_page(found, values)?.into_bytes()),
+            ("summary.json", summary.into_bytes()),
+            ("differences.parquet", parquet::differences_parquet(found, values)?),
+            ("rows.diff", diff::rows_diff(found, values).into_bytes()),
+        ],
+    )
 }
 
 fn write_all(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<Vec<PathBuf>, ReportError> {

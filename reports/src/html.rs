@@ -5,6 +5,7 @@
 
 mod migration;
 mod plan;
+mod verification;
 
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
@@ -14,13 +15,15 @@ use crate::{ReportError, escape};
 
 pub use migration::migration_page;
 pub use plan::plan_page;
+pub use verification::verification_page;
 
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("page.html", include_str!("templates/page.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("style.css", include_str!("templates/style.css")),
     ("migration.html", include_str!("templates/migration.html")),
     ("plan.html", include_str!("templates/plan.html")),
+    ("verification.html", include_str!("templates/verification.html")),
 ];
 
 /// How many rules, tables of an area, reasons and notes a page shows.

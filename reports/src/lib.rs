@@ -1,7 +1,8 @@
-//! What people read of a plan and of a migration: tables on a terminal, one HTML page, `summary.json` and Parquet files.
+//! What people read of a plan, a migration and a verification: tables on a terminal, one HTML page, `summary.json`, Parquet
+//! files, a unified diff.
 //!
 //! Every text that came from a database or a file goes through [`escape`] before it is printed, and every value of a row
-//! through [`mask`]. [`write_migration`] and [`write_plan`] fill the folder of `--report`.
+//! through [`mask`]. [`write_migration`], [`write_plan`] and [`write_verification`] fill the folder of `--report`.
 
 pub mod cause;
 pub mod escape;
@@ -9,18 +10,21 @@ pub mod mask;
 pub mod summary;
 pub mod terminal;
 
+mod diff;
 mod error;
 mod folder;
 mod html;
 mod number;
 mod parquet;
 mod verdict;
+mod verification;
 mod words;
 
 #[cfg(test)]
 mod sample;
 
+pub use diff::rows_diff;
 pub use error::ReportError;
-pub use folder::{write_migration, write_plan};
-pub use html::{migration_page, plan_page};
-pub use parquet::{accounting_parquet, rejects_parquet};
+pub use folder::{write_migration, write_plan, write_verification};
+pub use html::{migration_page, plan_page, verification_page};
+pub use parquet::{accounting_parquet, differences_parquet, rejects_parquet};

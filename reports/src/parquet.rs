@@ -1,16 +1,17 @@
-//! The Parquet files of a report: rejected rows and the accounting.
+//! The Parquet files of a report: rejected rows, the accounting, rows that differ.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use imis_mappings::account::{Account, RejectedRow, RuleAccount};
+use imis_mappings::verify::{CellDifference, Difference, Verification};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::ReportError;
-use crate::mask::{Values, key_json};
+use crate::mask::{Values, key_json, value};
 
 /// Rows a batch, so that millions of rejects do not stand in memory twice.
 const BATCH: usize = 50_000;
@@ -89,6 +90,64 @@ pub fn accounting_parquet(account: &Account) -> Result<Vec<u8>, ReportError> {
     encode(Schema::new(fields), std::iter::once(columns))
 }
 
+/// `differences.parquet`, one row a cell that differs (or a row, where the whole row does): table, rule, kind, key (JSON text),
+/// column, from, to (values masked unless they were asked for), how often each side has the row, what explains it, and more.
+///
+/// # Errors
+/// When the file cannot be encoded.
+pub fn differences_parquet(found: &Verification, values: Values) -> Result<Vec<u8>, ReportError> {
+    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
+    let schema = Schema::new(vec![
+        text("table", false),
+        text("rule", true),
+        text("kind", false),
+        text("key", false),
+        text("column", true),
+        text("from", true),
+        text("to", true),
+        Field::new("from_times", DataType::UInt64, false),
+        Field::new("to_times", DataType::UInt64, false),
+        text("explained", true),
+        text("why", true),
+    ]);
+    type Line<'a> = (&'a Difference, Option<&'a CellDifference>);
+    let lines: Vec<Line<'_>> = found
+        .differences
+        .iter()
+        .flat_map(|difference| -> Vec<Line<'_>> {
+            match difference.cells.as_slice() {
+                [] => vec![(difference, None)],
+                cells => cells.iter().map(|cell| (difference, Some(cell))).collect(),
+            }
+        })
+        .collect();
+    let batches = lines.chunks(BATCH).map(|lines| {
+        let strings = |of: &dyn Fn(&Line<'_>) -> Option<String>| -> ArrayRef {
+            Arc::new(lines.iter().map(of).collect::<StringArray>())
+        };
+        let numbers = |of: &dyn Fn(&Difference) -> u64| -> ArrayRef {
+            Arc::new(lines.iter().map(|(difference, _)| Some(of(difference))).collect::<UInt64Array>())
+        };
+        let masked = |cell: &CellDifference, of: &Option<String>| {
+            of.as_ref().map(|text| value(&cell.column, text, values).to_string())
+        };
+        vec![
+            strings(&|(d, _)| Some(d.table.clone())),
+            strings(&|(d, _)| d.rule.clone()),
+            strings(&|(d, _)| Some(d.kind.name().to_owned())),
+            strings(&|(d, _)| Some(key_json(&d.key, values))),
+            strings(&|(_, cell)| cell.map(|cell| cell.column.clone())),
+            strings(&|(_, cell)| cell.and_then(|cell| masked(cell, &cell.from))),
+            strings(&|(_, cell)| cell.and_then(|cell| masked(cell, &cell.to))),
+            numbers(&|d| d.from_times),
+            numbers(&|d| d.to_times),
+            strings(&|(d, _)| d.explained.clone()),
+            strings(&|(d, _)| d.why.clone()),
+        ]
+    });
+    encode(schema, batches)
+}
+
 fn encode(schema: Schema, batches: impl Iterator<Item = Vec<ArrayRef>>) -> Result<Vec<u8>, ReportError> {
     let schema = Arc::new(schema);
     let properties = WriterProperties::builder()
@@ -147,6 +206,25 @@ mod tests {
         assert_eq!((batch.num_rows(), batch.column_by_name("column").unwrap().null_count()), (BATCH + 1, BATCH + 1));
         account.rejects.clear();
         assert_eq!(read(rejects_parquet(&account).unwrap()).num_rows(), 0);
+    }
+
+    #[test]
+    fn differences_come_back_a_row_a_cell_and_masked() {
+        use crate::mask::Values;
+        let found = sample::verification();
+        let cell = |batch: &RecordBatch, column: &str, row: usize| {
+            let column = batch.column_by_name(column).unwrap().as_string::<i32>();
+            column.is_valid(row).then(|| column.value(row).to_owned())
+        };
+        let batch = read(differences_parquet(&found, Values::Masked).unwrap());
+        assert_eq!(batch.num_rows(), 6);
+        assert_eq!(cell(&batch, "column", 0).as_deref(), Some("Claimed"));
+        assert_eq!(cell(&batch, "from", 0).as_deref(), Some("***"));
+        assert_eq!(cell(&batch, "to", 2), None);
+        assert_eq!(cell(&batch, "explained", 5).as_deref(), Some("rejected"));
+        let batch = read(differences_parquet(&found, Values::Shown).unwrap());
+        assert_eq!(cell(&batch, "from", 0).as_deref(), Some("100.00"));
+        assert_eq!(cell(&batch, "from", 1).as_deref(), Some("***"), "secrets are never shown");
     }
 
     #[test]

@@ -6,6 +6,9 @@ use imis_databases::{Consistency, KeyRange};
 use imis_mappings::account::{Account, Counts, FORMAT, Reject, RejectedRow, RuleAccount, TableAccount};
 use imis_mappings::hazard::Hazard;
 use imis_mappings::plan::{Plan, PlannedRule};
+use imis_mappings::verify::{
+    AreaTotal, CellDifference, ColumnTotal, Difference, DifferenceKind, Group, Mode, Status, TableVerdict, Verification,
+};
 
 pub(crate) fn rule(name: &str, table: &str, read: u64, rejected: u64, filtered: u64) -> RuleAccount {
     let loaded = read - rejected - filtered;
@@ -151,4 +154,105 @@ pub(crate) fn country(many: u64) -> Account {
         losses.insert((format!("Column{place}"), "no-target-column".into()), place + 1);
     }
     account
+}
+
+/// A verification that found something of everything.
+pub(crate) fn verification() -> Verification {
+    let cell = |column: &str, from: Option<&str>, to: Option<&str>| CellDifference {
+        column: column.into(),
+        from: from.map(str::to_owned),
+        to: to.map(str::to_owned),
+    };
+    let difference = |table: &str, kind, key: &[(&str, &str)], cells| Difference {
+        table: table.into(),
+        rule: Some("claims".into()),
+        kind,
+        key: key.iter().map(|(c, v)| ((*c).into(), (*v).into())).collect(),
+        cells,
+        from_times: u64::from(kind != DifferenceKind::Extra),
+        to_times: u64::from(kind != DifferenceKind::Missing),
+        explained: None,
+        why: None,
+    };
+    let total = |column: &str, total: &str, from: &str, to: &str, status| ColumnTotal {
+        table: "tblClaim".into(),
+        column: column.into(),
+        total: total.into(),
+        from: Some(from.into()),
+        to: Some(to.into()),
+        status,
+    };
+    Verification {
+        imis: 1,
+        mode: Mode::Migration,
+        from: "mssql://db.example.org:1433/IMIS".into(),
+        to: "postgres://localhost:5432/openimis".into(),
+        mapping: Some("openimis/legacy-to-modular".into()),
+        run: Some("20261122180000_abcdef".into()),
+        started: "2026-11-22T18:00:00Z".into(),
+        finished: "2026-11-22T18:03:00Z".into(),
+        from_consistency: Consistency::Frozen,
+        to_consistency: Consistency::Fuzzy,
+        sample: false,
+        tables: vec![
+            TableVerdict {
+                table: "tblClaim".into(),
+                rules: vec!["claims".into()],
+                from_rows: 25_000,
+                to_rows: 24_999,
+                equal: 24_995,
+                missing: 2,
+                extra: 1,
+                changed: 1,
+                doubled: 1,
+                explained: [("dangling-to-null".to_owned(), 2), ("rejected".to_owned(), 1)].into(),
+                seconds: 1.25,
+                ..TableVerdict::default()
+            },
+            TableVerdict { table: "tblFamilySMS".into(), ..TableVerdict::default() },
+        ],
+        totals: vec![
+            total("", "rows", "25000", "24999", Status::Differs),
+            total("Claimed", "sum", "1200.5", "1200.51", Status::Differs),
+            total("DateFrom", "least", "2001-01-01", "2001-01-02", Status::Explained("rejected".into())),
+            total("ClaimID", "nulls", "0", "0", Status::Equal),
+        ],
+        areas: vec![AreaTotal {
+            area: "Claims".into(),
+            title: "Claims by status and month".into(),
+            table: "tblClaim".into(),
+            figures: vec!["rows".into(), "sum of Claimed".into()],
+            from: vec![Some("25000".into()), Some("1200.5".into())],
+            to: vec![Some("24999".into()), Some("1200.51".into())],
+            groups: 2,
+            differing: vec![Group {
+                by: vec![("in force".into(), Some("CURRENT".into())), ("ClaimStatus".into(), Some("4".into()))],
+                from: vec![Some("2".into()), Some("100".into())],
+                to: vec![Some("1".into()), Some("100.01".into())],
+            }],
+            differ: 1,
+            status: Status::Differs,
+        }],
+        differences: vec![
+            difference(
+                "tblClaim",
+                DifferenceKind::Changed,
+                &[("ClaimID", "12")],
+                vec![
+                    cell("Claimed", Some("100.00"), Some("100.01")),
+                    cell("StoredPassword", Some("hash-of-a-password"), Some("other-hash-of-a-password")),
+                    cell("Explanation", Some("<b>x</b>"), None),
+                ],
+            ),
+            difference("tblClaim", DifferenceKind::Missing, &[("ClaimID", "13")], Vec::new()),
+            difference("tblClaim", DifferenceKind::Extra, &[("ClaimID", "99")], Vec::new()),
+            Difference {
+                explained: Some("rejected".into()),
+                why: Some("it names no row of tblICDCodes".into()),
+                ..difference("tblClaim", DifferenceKind::Missing, &[("ClaimID", "14")], Vec::new())
+            },
+        ],
+        shape: Vec::new(),
+        notes: vec!["tblLogins.At: the seventh digit of a second was not compared".into()],
+    }
 }

@@ -5,12 +5,14 @@ mod catalog;
 mod explain;
 mod plan;
 mod table;
+mod verification;
 
 pub use account::{account, reasons, rejected_rows};
 pub use catalog::catalog;
 pub use explain::explanation;
 pub use plan::{hazards, plan, scan};
 pub use table::{Cell, table};
+pub use verification::verification;
 
 use crate::escape;
 use crate::mask::Values;
@@ -114,6 +116,14 @@ mod tests {
         odd.from = "x\u{9b}31m".into();
         let text = account(&odd, &NARROW);
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{7}', '\u{9b}']), "{text}");
+    }
+
+    #[test]
+    fn a_verification_fits_a_narrow_terminal() {
+        let text = verification(&sample::verification(), &NARROW);
+        assert!(widest(&text) <= 80, "{text}");
+        assert!(!text.contains("<b>x") && !text.contains("hash-of-a-password"), "{text}");
+        insta::assert_snapshot!(text);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod plan;
 mod prepare;
 mod runs;
 mod snapshot;
+mod verify;
 
 use std::io::IsTerminal;
 
@@ -71,6 +72,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<u8, Failu
         Command::Plan(args) => plan::plan(args, session).await,
         Command::Prepare(args) => prepare::prepare(args, session).await,
         Command::Migrate(args) => migrate::migrate(args, session).await,
+        Command::Verify(args) => verify::verify(args, session).await,
         Command::Runs(args) => runs::runs(args, session).await,
         Command::Rejects(RejectsCommand::Show(args)) => runs::rejects(args, session).await,
         Command::Generate(args) => generate::generate(args, session).await,

@@ -77,8 +77,7 @@ impl Session {
         }
         let target_catalog = Arc::new(mapping.loosened(Catalog::clone(&target_catalog)));
         // Made UUIDs belong to a country. Without its UUID the source's name stands for it, so that runs agree.
-        let namespace = country
-            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("imis:{}", from.to_lowercase()).as_bytes()));
+        let namespace = country.unwrap_or_else(|| namespace(&from));
         let bound = bind_live(&mapping, source.as_ref(), &source_catalog, &target_catalog, namespace).await?;
         Ok(Opened { mapping, bound, source, source_catalog, target, target_location, target_catalog, from, namespace })
     }
@@ -123,6 +122,11 @@ pub(crate) async fn errors_live(
         }
         _ => Ok(Some(errors)),
     }
+}
+
+/// The namespace of made UUIDs that follows from a source's name.
+pub(crate) fn namespace(from: &str) -> Uuid {
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("imis:{}", from.to_lowercase()).as_bytes())
 }
 
 /// The shape of a modular snapshot.

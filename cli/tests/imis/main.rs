@@ -20,3 +20,4 @@ mod scaffold;
 mod situations;
 mod types;
 mod values;
+mod verify;

@@ -10,6 +10,7 @@ const COMMANDS: &[&str] = &[
     "plan",
     "prepare",
     "migrate",
+    "verify",
     "runs",
     "rejects show",
     "generate",

@@ -526,6 +526,28 @@ async fn cell_by_cell_it_is_what_upstream_makes_of_it_but_for_the_list() {
     }
 }
 
+// Verification --------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn the_migrated_demo_is_verified_without_an_unexplained_difference() {
+    let Some(demo) = Demo::served() else { return };
+    for target in Target::ALL {
+        let done = official(target).await.unwrap();
+        let url = Cluster::shared().url(&done.database);
+        let said = desk().imis(&["verify", "--from", &demo.url(), "--to", &url, "--json", "--show-values"]);
+        let summary = said.json();
+        assert_eq!(summary["holds"], true, "{target:?}: {}\n{}", said.stdout, said.stderr);
+        let said = said.done();
+        let summary = said.json();
+        assert_eq!((&summary["unexplained"], &summary["totals"]["differ"]), (&0.into(), &0.into()), "{target:?}");
+        assert_eq!(summary["totals"]["not_computed"], 0, "{target:?}: {}", summary["totals"]);
+        let equal: u64 = summary["tables"].as_array().unwrap().iter().map(|t| t["equal"].as_u64().unwrap()).sum();
+        assert!(equal > 5_900, "{target:?}: {equal}");
+        assert!(summary["totals"]["equal"].as_u64() > Some(700), "{target:?}: {}", summary["totals"]["equal"]);
+        assert!(summary["totals"]["areas"].as_array().unwrap().len() > 15, "{target:?}");
+    }
+}
+
 // By way of a snapshot ------------------------------------------------------------------------------------------------
 
 #[tokio::test]

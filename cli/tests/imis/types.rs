@@ -53,7 +53,7 @@ const EXPECTED: &[(&str, &str)] = &[
 ];
 
 /// The statement that makes a PostgreSQL table which takes every value of a SQL Server table.
-fn counterpart(table: &Table) -> String {
+pub(crate) fn counterpart(table: &Table) -> String {
     let mut columns = String::new();
     for column in &table.columns {
         let separator = if columns.is_empty() { "" } else { ", " };
@@ -66,7 +66,7 @@ fn counterpart(table: &Table) -> String {
     format!("CREATE TABLE {} ({columns})", Engine::Postgres.quote(&table.name))
 }
 
-fn mapping(tables: &[&str]) -> String {
+pub(crate) fn mapping(tables: &[&str]) -> String {
     let mut text = "mapping: test/types\nfrom: types\nto: types\nrules:\n".to_owned();
     for table in tables {
         let _ = writeln!(text, "  {}:\n    from: {table}\n    to: {table}", table.to_lowercase());
@@ -75,7 +75,7 @@ fn mapping(tables: &[&str]) -> String {
 }
 
 /// The catalogue that the server shows.
-fn catalog(desk: &Desk, server: &str) -> Catalog {
+pub(crate) fn catalog(desk: &Desk, server: &str) -> Catalog {
     Catalog::parse(&desk.imis(&["introspect", server, "--format", "json"]).done().stdout).unwrap()
 }
 

@@ -30,7 +30,7 @@ pub use self::facts::ServerFacts;
 pub use self::tls::TlsFacts;
 use crate::error::Error;
 use crate::location::MssqlAddress;
-use crate::source::{ChunkStream, Consistency, ReadRequest, Rights, Source};
+use crate::source::{Answer, ChunkStream, Consistency, ReadRequest, Rights, Source};
 
 /// The collation of the database.
 const DATABASE_COLLATION: &str = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS nvarchar(128)) AS name";
@@ -159,6 +159,11 @@ impl Source for MssqlSource {
 
     async fn filled(&self, table: &Table, columns: &[&Column]) -> Result<Vec<u64>, Error> {
         read::filled(&self.shared.server, &table.table_name(), columns).await
+    }
+
+    async fn answer(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
+        let rows = query::rows(&self.shared.server, doing, sql).await?;
+        Ok(Some(rows.iter().map(|row| (0..row.len()).map(|at| query::text(row, at)).collect()).collect()))
     }
 
     fn cut_digits(&self) -> Vec<(String, String, u64)> {

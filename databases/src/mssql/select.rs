@@ -6,10 +6,10 @@
 //! decoded here.
 
 use encoding_rs::Encoding;
-use imis_schemas::{DataType, Engine, Table};
+use imis_schemas::{DataType, Engine, Length, Table};
 
 use crate::error::{Error, ErrorKind};
-use crate::source::{ReadRequest, range_column};
+use crate::source::{ReadRequest, Texts, range_column};
 
 /// How texts are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(super) struct Selection {
     /// Where the column is by which the rows come in order; there is none where no whole number is the key.
     pub(super) order: Option<usize>,
     to: Option<i64>,
+    /// Who decodes texts of a code page in [`Form::Plain`].
+    texts: Texts,
 }
 
 impl Selection {
@@ -69,6 +71,7 @@ impl Selection {
             key: Vec::new(),
             order: None,
             to: request.range.to,
+            texts: request.texts,
         };
         for name in &request.columns {
             let slot = Slot::new(table, name, collation, true)?;
@@ -99,7 +102,7 @@ impl Selection {
     pub(super) fn sql(&self, form: Form, from: Option<i64>) -> String {
         let columns = match self.slots.as_slice() {
             [] => "1".to_owned(),
-            slots => slots.iter().map(|s| s.sql(form)).collect::<Vec<_>>().join(", "),
+            slots => slots.iter().map(|s| s.sql(form, self.texts)).collect::<Vec<_>>().join(", "),
         };
         let mut sql = format!("SELECT {columns} FROM {}", self.table);
         let Some(order) = self.order.and_then(|o| self.slots.get(o)) else { return sql };
@@ -166,7 +169,7 @@ impl Slot {
             })
     }
 
-    fn sql(&self, form: Form) -> String {
+    fn sql(&self, form: Form, texts: Texts) -> String {
         let column = Engine::Mssql.quote(&self.name);
         let unicode = format!("CAST({column} AS nvarchar(max))");
         let text = match (&self.data_type, form) {
@@ -174,6 +177,10 @@ impl Slot {
             (DataType::SmallMoney, _) => format!("CAST({column} AS decimal(10,4))"),
             (DataType::SqlVariant | DataType::Other(_), Form::Plain) => unicode,
             (_, Form::Plain) if self.needs_the_server() => unicode,
+            (DataType::VarChar(Length::Limited(n)), Form::Plain) if texts == Texts::ByTheServer && *n <= 4000 => {
+                format!("CAST({column} AS nvarchar({n}))")
+            }
+            (_, Form::Plain) if texts == Texts::ByTheServer && self.has_code_page() => unicode,
             (_, Form::Plain) => return column,
             _ if !self.is_letters() => return column,
             (DataType::Char(_) | DataType::VarChar(_), _) if self.code_page.is_some() => {

@@ -22,9 +22,9 @@ pub use introspect::{STATE_SCHEMA, introspect};
 pub use read::read_within;
 pub use sink::{PostgresSink, copy_statement};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::location::PostgresAddress;
-use crate::source::{ChunkStream, Consistency, ReadRequest, Source};
+use crate::source::{Answer, ChunkStream, Consistency, ReadRequest, Source};
 
 /// A PostgreSQL database as a source.
 pub struct PostgresSource {
@@ -105,6 +105,16 @@ impl Source for PostgresSource {
             .await
             .map_err(|e| describe_error(e, "asking how the server is set"))?;
         Ok(if row.get::<_, bool>(0) || row.get::<_, bool>(1) { Consistency::Frozen } else { Consistency::Fuzzy })
+    }
+
+    async fn answer(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
+        let rows = self.pool.take().await?.query(sql, &[]).await.map_err(|e| describe_error(e, doing))?;
+        let cell = |row: &tokio_postgres::Row, at| {
+            let text = row.try_get::<_, Option<String>>(at);
+            text.map_err(|_| Error::new(ErrorKind::Failed, format!("an item of the answer is no text while {doing}")))
+        };
+        let row = |row: &tokio_postgres::Row| (0..row.len()).map(|at| cell(row, at)).collect();
+        rows.iter().map(row).collect::<Result<Answer, Error>>().map(Some)
     }
 
     fn describe(&self) -> String {

@@ -191,6 +191,11 @@ impl Source for SnapshotSource {
         Ok(Consistency::Frozen)
     }
 
+    /// A file is read from its beginning.
+    fn splits(&self) -> bool {
+        false
+    }
+
     fn describe(&self) -> String {
         format!("snapshot {} of {}", self.folder.display(), self.manifest.from)
     }

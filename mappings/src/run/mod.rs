@@ -32,6 +32,7 @@ use crate::plan::Plan;
 use crate::rows::{OrEmpty, SourceRows, register};
 
 pub use complete::{Completion, completion, django_ran, whole};
+pub(crate) use keys::filled_last;
 pub use postgres::PostgresTarget;
 pub use prepare::{migrated_already, not_migrated};
 pub use scan::{BrokenKey, BrokenKeys, Scanned, scan};
@@ -39,6 +40,7 @@ pub use snapshot::SnapshotTarget;
 pub use state::{Phase, RunState, rejects_of as rejects, runs};
 pub use take_away::as_it_was;
 pub use target::Target;
+pub(crate) use target::tables_of;
 pub use undo::undo;
 
 /// A new run's name: the moment in UTC, to the second, and a few random letters.

@@ -8,8 +8,8 @@ use tokio_postgres::{GenericClient, Row};
 
 use crate::account::{Counts, Reject, RejectedRow};
 
-/// The tables of the state. Nothing here holds a value of a cell but surrogate keys and, in `repair`, keys that named no
-/// row; `image_...` tables hold the rows that a run replaced, `change_...` tables
+/// The tables of the state. Nothing here holds a value of a cell but surrogate keys and, in `repair`, the values that a
+/// repair found and left (mostly keys); `image_...` tables hold the rows that a run replaced, `change_...` tables
 /// the former values of those that it changed.
 const TABLES: &str = "
 CREATE SCHEMA IF NOT EXISTS imis_migration;
@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS imis_migration.rejects (
 ALTER TABLE imis_migration.rejects ADD COLUMN IF NOT EXISTS cause text;
 CREATE TABLE IF NOT EXISTS imis_migration.repair (
     run text NOT NULL, rule text NOT NULL, table_name text NOT NULL, row_key text NOT NULL, column_name text NOT NULL,
-    name text NOT NULL, was text);
+    name text NOT NULL, was text, became text, position bigserial);
 CREATE TABLE IF NOT EXISTS imis_migration.dropped (
     run text NOT NULL, position bigserial PRIMARY KEY, kind text NOT NULL, name text NOT NULL, drop_sql text NOT NULL,
     create_sql text NOT NULL);

@@ -208,8 +208,8 @@ impl Bench<'_> {
                      JOIN imis_given g USING (imis_n) WHERE {good}), \
                  done AS (UPDATE {table_sql} t SET {column_sql} = good.imis_value FROM good WHERE t.ctid = good.imis_place), \
                  off AS (DELETE FROM imis_broken b USING good WHERE b.imis_n = good.imis_n), \
-                 told AS (INSERT INTO imis_migration.repair (run, rule, table_name, row_key, column_name, name, was) \
-                     SELECT {run}, {rule}, {table_name}, b.imis_key, {column_name}, {name}, b.imis_was FROM good b WHERE {noted}) \
+                 told AS (INSERT INTO imis_migration.repair (run, rule, table_name, row_key, column_name, name, was, became) \
+                     SELECT {run}, {rule}, {table_name}, b.imis_key, {column_name}, {name}, b.imis_was, b.imis_value::text FROM good b WHERE {noted}) \
                  SELECT count(*) FROM good",
                 table_sql = table.table_name().sql(PG),
                 column_sql = PG.quote(&column.name),

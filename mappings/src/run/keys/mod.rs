@@ -185,7 +185,7 @@ fn all(mapping: &BoundMapping) -> Vec<Held> {
 }
 
 /// Whether a rule that waits for the keys fills the table.
-fn filled_last(mapping: &BoundMapping, table: &Table) -> bool {
+pub(crate) fn filled_last(mapping: &BoundMapping, table: &Table) -> bool {
     mapping.rules.iter().any(|rule| rule.after_keys && rule.target.table_name() == table.table_name())
 }
 

@@ -1,0 +1,91 @@
+//! `imis verify`.
+
+use std::sync::Arc;
+
+use imis_databases::Location;
+use imis_mappings::verify::{self, End, Options, Recorded, Verification};
+use imis_reports::mask::Values;
+use imis_reports::terminal::Style;
+use imis_schemas::Engine;
+
+use crate::args::{DEFAULT_PACK, Verify};
+use crate::commands::Session;
+use crate::commands::plan::bind_live;
+use crate::exit::{DATA, DONE, Failure};
+use crate::show;
+
+pub(crate) async fn verify(args: Verify, session: &Session) -> Result<u8, Failure> {
+    let (from, to) = (end(&args.from, session).await?, end(&args.to, session).await?);
+    let options = Options {
+        jobs: args.jobs,
+        tables: args.tables.clone(),
+        sample: args.sample,
+        limit: args.limit,
+        max_cell: args.max_cell * 1024 * 1024,
+    };
+    let engines = (from.1.catalog.engine, to.1.catalog.engine);
+    let mapping = match (&args.mapping, engines) {
+        _ if args.same_shape => None,
+        (Some(mapping), _) => Some(mapping.as_str()),
+        (None, (Engine::Mssql, Engine::Postgres)) => Some(DEFAULT_PACK),
+        (None, _) => None,
+    };
+    let found = match mapping {
+        Some(mapping) => migration(mapping, from, to, options, &args, session).await?,
+        None => {
+            let bars = Arc::new(session.bars());
+            let progress: Arc<dyn imis_mappings::run::Progress> = Arc::clone(&bars) as _;
+            let found = verify::same_shape(from.1, to.1, options, progress).await;
+            bars.clear();
+            found?
+        }
+    };
+    conclude(&found, &args, session)
+}
+
+/// Opens a location and describes it.
+async fn end(text: &str, session: &Session) -> Result<(Location, End), Failure> {
+    let location = session.location(text)?;
+    let source = session.open(&location).await?;
+    let catalog = source.catalog().await?;
+    let name = location.to_string();
+    Ok((location, End { source, catalog, name }))
+}
+
+async fn migration(
+    mapping: &str,
+    (_, from): (Location, End),
+    (location, to): (Location, End),
+    options: Options,
+    args: &Verify,
+    session: &Session,
+) -> Result<Verification, Failure> {
+    let mapping = session.mapping(mapping)?;
+    let recorded = match &location {
+        Location::Postgres(address) => Recorded::read(address).await?,
+        _ => Recorded::nothing(),
+    };
+    let namespace = args.country.or(recorded.namespace).unwrap_or_else(|| crate::commands::plan::namespace(&from.name));
+    let bound = bind_live(&mapping, from.source.as_ref(), &from.catalog, &to.catalog, namespace).await?;
+    let bars = Arc::new(session.bars());
+    let progress: Arc<dyn imis_mappings::run::Progress> = Arc::clone(&bars) as _;
+    let found = verify::migration(Arc::new(bound), &mapping.name, from, to, recorded, options, progress).await;
+    bars.clear();
+    Ok(found?)
+}
+
+/// Shows what was found, writes the report and finds the exit code.
+fn conclude(found: &Verification, args: &Verify, session: &Session) -> Result<u8, Failure> {
+    let values = if args.show_values { Values::Shown } else { Values::Masked };
+    if session.json {
+        show::json(&imis_reports::summary::verify_summary(found, values))?;
+    } else {
+        show::print(&imis_reports::terminal::verification(found, &Style { values, ..session.style }))?;
+    }
+    if let Some(folder) = &args.report {
+        imis_reports::write_verification(folder, found, values)
+            .map_err(|e| Failure::failed(format!("the report cannot be written: {e}")))?;
+        session.say(&format!("The report: {}", folder.join("index.html").display()));
+    }
+    Ok(if found.holds() { DONE } else { DATA })
+}

@@ -1,0 +1,290 @@
+//! Control totals: each server computes its own, in its own SQL, before a row is read.
+
+mod areas;
+mod sql;
+
+use std::sync::Arc;
+
+use imis_databases::{Answer, Error};
+use imis_schemas::{Column, Table};
+
+use self::sql::{Measure, Speaker, measures, normal};
+use super::canonical::Kind;
+use super::compare::Found;
+use super::expected::{rules_of, way};
+use super::outcome::{AreaTotal, ColumnTotal, Status, TableVerdict};
+use super::tally::{Figures, Unit};
+use super::{End, engine, shape};
+use crate::bind::{BoundMapping, Way};
+
+/// In tables up to this size, distinct values are counted.
+const CHEAP: u64 = 200_000;
+/// How many items a statement asks for at most.
+const ITEMS: usize = 200;
+
+/// A table of both sides and the columns that are held against each other.
+struct Twins {
+    table: String,
+    from: Arc<Table>,
+    to: Arc<Table>,
+    columns: Vec<Twin>,
+}
+
+struct Twin {
+    name: String,
+    from: Column,
+    to: Column,
+    kind: Kind,
+}
+
+/// Totals of the tables of a migration: of columns that the mapping carries over as they are.
+pub(crate) async fn migration(
+    mapping: &BoundMapping,
+    from: &End,
+    to: &End,
+    tables: &[Arc<Table>],
+) -> Result<(Vec<ColumnTotal>, Vec<AreaTotal>), Error> {
+    let twins = tables.iter().filter_map(|table| {
+        let (source, columns) = carried(mapping, table)?;
+        let columns = columns.into_iter().filter_map(|(own, target)| {
+            let (a, b) = (own.data_type(engine(from)), target.data_type(engine(to)));
+            let kind = match (Kind::of(&a), Kind::of(&b)) {
+                (Kind::Moment, Kind::Date) => Kind::Date,
+                _ => Kind::between(&a, &b)?,
+            };
+            Some(Twin { name: target.name.clone(), from: own, to: target, kind })
+        });
+        Some(Twins {
+            table: table.table_name().to_string(),
+            from: source,
+            to: Arc::clone(table),
+            columns: columns.collect(),
+        })
+    });
+    let speakers = (Speaker::new(from).await?, Speaker::new(to).await?);
+    let totals = of_columns(&speakers, from, to, twins.collect()).await?;
+    let resolve = |table: &str| {
+        let target = tables.iter().find(|t| imis_schemas::same_name(&t.name, table))?;
+        let (source, columns) = carried(mapping, target)?;
+        Some(areas::Resolved { from: source, to: Arc::clone(target), columns })
+    };
+    Ok((totals, areas::totals(&speakers, &resolve).await?))
+}
+
+/// A source table, and its columns beside those of the target that they go to.
+type Carried = (Arc<Table>, Vec<(Column, Column)>);
+
+/// The one source table whose rows a target table gets, and the columns that come along as they are.
+fn carried(mapping: &BoundMapping, table: &Table) -> Option<Carried> {
+    let rules: Vec<_> = rules_of(mapping, table).filter(|(_, rule)| matches!(rule.way, Way::Rows(_))).collect();
+    let [(_, rule)] = rules.as_slice() else { return None };
+    let source = rule.source.as_ref()?;
+    let columns = way(rule)?.columns.iter().filter_map(|(expression, fit)| {
+        let own = source.column(expression.plain_column()?)?;
+        Some((own.clone(), table.column(&fit.column().name)?.clone()))
+    });
+    Some((Arc::clone(source), columns.collect()))
+}
+
+/// Totals of two databases of one shape.
+pub(crate) async fn same_shape(
+    pairs: &[shape::Pair],
+    from: &End,
+    to: &End,
+) -> Result<(Vec<ColumnTotal>, Vec<AreaTotal>), Error> {
+    let columns_of = |pair: &shape::Pair| -> Vec<(Column, Column, Kind)> {
+        let names = pair.from_columns.iter().zip(&pair.to_columns).zip(&pair.form.columns);
+        names
+            .filter_map(|((a, b), compared)| {
+                Some((pair.from.column(a)?.clone(), pair.to.column(b)?.clone(), compared.kind))
+            })
+            .collect()
+    };
+    let twins = pairs.iter().map(|pair| Twins {
+        table: pair.form.table.clone(),
+        from: Arc::clone(&pair.from),
+        to: Arc::clone(&pair.to),
+        columns: columns_of(pair)
+            .into_iter()
+            .map(|(from, to, kind)| Twin { name: to.name.clone(), from, to, kind })
+            .collect(),
+    });
+    let speakers = (Speaker::new(from).await?, Speaker::new(to).await?);
+    let totals = of_columns(&speakers, from, to, twins.collect()).await?;
+    let resolve = |table: &str| {
+        let pair = pairs.iter().find(|pair| imis_schemas::same_name(&pair.to.name, table))?;
+        let columns = columns_of(pair).into_iter().map(|(from, to, _)| (from, to)).collect();
+        Some(areas::Resolved { from: Arc::clone(&pair.from), to: Arc::clone(&pair.to), columns })
+    };
+    Ok((totals, areas::totals(&speakers, &resolve).await?))
+}
+
+async fn of_columns(
+    speakers: &(Speaker, Speaker),
+    from: &End,
+    to: &End,
+    twins: Vec<Twins>,
+) -> Result<Vec<ColumnTotal>, Error> {
+    let mut totals = Vec::new();
+    for twins in twins {
+        let rows = from.source.count(&twins.from).await?.max(to.source.count(&twins.to).await?);
+        let mut asked: Vec<Option<(&Twin, Measure)>> = vec![None];
+        for twin in &twins.columns {
+            let may_be_null = twin.from.nullable || twin.to.nullable;
+            asked.extend(measures(twin.kind, may_be_null, rows <= CHEAP).into_iter().map(|m| Some((twin, m))));
+        }
+        if rows == 0 {
+            asked.truncate(1);
+        }
+        let items = |speaker: &Speaker, of_from: bool| -> Vec<String> {
+            let item = |asked: &Option<(&Twin, Measure)>| match asked {
+                None => speaker.rows(),
+                Some((twin, measure)) => {
+                    speaker.measure(*measure, "t", if of_from { &twin.from } else { &twin.to }, twin.kind)
+                }
+            };
+            asked.iter().map(item).collect()
+        };
+        let (one, other) = futures::try_join!(
+            figures(&speakers.0, &twins.from, items(&speakers.0, true)),
+            figures(&speakers.1, &twins.to, items(&speakers.1, false))
+        )?;
+        for (asked, (one, other)) in asked.iter().zip(one.into_iter().zip(other)) {
+            let (column, total) = match asked {
+                None => (String::new(), "rows"),
+                Some((twin, measure)) => (twin.name.clone(), measure.name()),
+            };
+            let normal = |answer| match asked {
+                None => answer,
+                Some((twin, measure)) => normal(*measure, twin.kind, answer),
+            };
+            let (from, to, status) = match (one, other) {
+                (Ok(one), Ok(other)) => {
+                    let (one, other) = (normal(one), normal(other));
+                    let status = if one == other { Status::Equal } else { Status::Differs };
+                    (one, other, status)
+                }
+                (Err(why), _) | (_, Err(why)) => (None, None, Status::NotComputed(why)),
+            };
+            totals.push(ColumnTotal { table: twins.table.clone(), column, total: total.to_owned(), from, to, status });
+        }
+    }
+    Ok(totals)
+}
+
+type Figure = Result<Option<String>, String>;
+
+/// The figures of a table; one that the server cannot give does not take the others along.
+async fn figures(speaker: &Speaker, table: &Table, items: Vec<String>) -> Result<Vec<Figure>, Error> {
+    let doing = format!("computing totals of {}", table.table_name());
+    let place = speaker.table(table);
+    let statement = |items: &[String]| {
+        let named = items.iter().enumerate().map(|(at, item)| format!("{item} AS f{at}")).collect::<Vec<_>>();
+        format!("SELECT {} FROM {place} t", named.join(", "))
+    };
+    let row = |answer: Answer| answer.into_iter().next().unwrap_or_default();
+    let mut figures = Vec::with_capacity(items.len());
+    for part in items.chunks(ITEMS) {
+        match speaker.ask(&doing, &statement(part)).await {
+            Ok(answer) => figures.extend(row(answer).into_iter().map(Ok)),
+            Err(error) if error.kind() == imis_databases::ErrorKind::Unreachable => return Err(error),
+            Err(_) => {
+                for item in part {
+                    let answer = speaker.ask(&doing, &statement(std::slice::from_ref(item))).await;
+                    figures.push(match answer {
+                        Ok(answer) => Ok(row(answer).into_iter().next().flatten()),
+                        Err(error) if error.kind() == imis_databases::ErrorKind::Unreachable => return Err(error),
+                        Err(error) => Err(error.to_string()),
+                    });
+                }
+            }
+        }
+    }
+    Ok(figures)
+}
+
+/// Says which totals that differ are explained by rows that differ for a reason. The figures must agree: what was read adds up to
+/// what the server computed, on both sides, and nothing in between is without a name.
+pub(crate) fn explain(totals: &mut [ColumnTotal], areas: &mut [AreaTotal], found: &[(TableVerdict, Found)]) {
+    let of = |table: &str| found.iter().find(|(verdict, _)| verdict.table == table);
+    for total in totals.iter_mut().filter(|total| total.status.differs()) {
+        if let Some((verdict, found)) = of(&total.table)
+            && let Some(why) = reason(total, verdict, found)
+        {
+            total.status = Status::Explained(why);
+        }
+    }
+    for area in areas.iter_mut().filter(|area| area.status.differs()) {
+        let involved: Vec<_> = area.tables().iter().filter_map(|table| of(table)).collect();
+        let names: Vec<String> = involved.iter().flat_map(|(verdict, found)| names(verdict, found, None)).collect();
+        let is_clean = involved.iter().all(|(verdict, _)| verdict.unexplained() == 0);
+        if is_clean && !names.is_empty() {
+            area.status = Status::Explained(said(names));
+        }
+    }
+}
+
+fn said(mut names: Vec<String>) -> String {
+    names.sort();
+    names.dedup();
+    names.join(", ")
+}
+
+/// The names of what explains differences of a table, or of a column of it. Rows that a query of the mapping makes are in the
+/// target only.
+fn names(verdict: &TableVerdict, found: &Found, column: Option<&str>) -> Vec<String> {
+    let losses = verdict.losses.iter().filter(|loss| column.is_none_or(|column| loss.column == column));
+    let computed = (found.made_rows > 0).then(|| "computed".to_owned());
+    verdict.explained.keys().cloned().chain(computed).chain(losses.map(|loss| loss.name.clone())).collect()
+}
+
+fn reason(total: &ColumnTotal, verdict: &TableVerdict, found: &Found) -> Option<String> {
+    if verdict.unexplained() > 0 {
+        return None;
+    }
+    let names = names(verdict, found, (!total.column.is_empty()).then_some(total.column.as_str()));
+    if names.is_empty() {
+        return None;
+    }
+    let said = said(names);
+    if verdict.sampled {
+        return Some(format!("{said}, as far as the sample tells"));
+    }
+    if total.column.is_empty() {
+        let read = found.from_rows + found.not_passed - found.made_rows;
+        let agrees = total.from == Some(read.to_string()) && total.to == Some(found.to_rows.to_string());
+        return agrees.then_some(said);
+    }
+    let at = found.columns.iter().position(|name| *name == total.column)?;
+    let agrees = |figures: Option<&Figures>, text: &Option<String>| {
+        let Some(figures) = figures else { return false };
+        match total.total.as_str() {
+            "nulls" => Some(figures.nulls.to_string()) == *text,
+            "sum" => figures.sum.map(|sum| scaled(sum, figures.scale)) == *text,
+            "least" | "greatest" => {
+                let value = if total.total == "least" { figures.least } else { figures.greatest };
+                let shown = value.and_then(|value| match figures.unit {
+                    Unit::Number => Some(scaled(value, figures.scale)),
+                    Unit::Day => sql::day_text(value),
+                    Unit::Micro => sql::moment_text(value),
+                });
+                match (&shown, text) {
+                    // A moment that goes into a date was looked at as a date.
+                    (Some(shown), Some(text)) if text.len() == 10 => shown.starts_with(text.as_str()),
+                    _ => shown == *text,
+                }
+            }
+            // Which values are distinct cannot be followed through sums; the rows must be enough.
+            _ => true,
+        }
+    };
+    (agrees(found.read.get(at), &total.from) && agrees(found.there.get(at), &total.to)).then_some(said)
+}
+
+/// A scaled number as its shortest text.
+fn scaled(value: i128, scale: u8) -> String {
+    let digits = format!("{:0>width$}", value.unsigned_abs(), width = usize::from(scale) + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
+    let sign = if value < 0 { "-" } else { "" };
+    super::canonical::Plain::parse(&format!("{sign}{whole}.{fraction}")).map_or_else(String::new, |plain| plain.text())
+}

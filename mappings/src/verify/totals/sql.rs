@@ -1,0 +1,339 @@
+//! What a total is called in the SQL of each server, and what the servers' answers mean.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use datafusion::prelude::SessionContext;
+use imis_databases::{Answer, Error, ErrorKind};
+use imis_schemas::{Column, DataType, Engine, Table};
+
+use super::super::End;
+use super::super::canonical::{Kind, Plain};
+use crate::expression::{session, trouble};
+use crate::rows::{SourceRows, register};
+
+/// Whose SQL is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tongue {
+    Mssql,
+    Postgres,
+    /// DataFusion over a snapshot's files.
+    DataFusion,
+}
+
+/// Somebody who can be asked for totals.
+pub(crate) struct Speaker {
+    end: End,
+    tongue: Tongue,
+    context: SessionContext,
+}
+
+/// What is computed of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    Nulls,
+    Sum,
+    Least,
+    Greatest,
+    Distinct,
+}
+
+impl Measure {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Measure::Nulls => "nulls",
+            Measure::Sum => "sum",
+            Measure::Least => "least",
+            Measure::Greatest => "greatest",
+            Measure::Distinct => "distinct",
+        }
+    }
+}
+
+impl Speaker {
+    /// Finds out how an end is asked: a server in its own SQL, a snapshot through DataFusion.
+    pub(crate) async fn new(end: &End) -> Result<Self, Error> {
+        let asked = end.source.answer("asking whether it answers", "SELECT CAST('1' AS varchar(1)) AS one").await?;
+        let tongue = match (asked, end.catalog.engine) {
+            (None, _) => Tongue::DataFusion,
+            (Some(_), Engine::Mssql) => Tongue::Mssql,
+            (Some(_), Engine::Postgres) => Tongue::Postgres,
+        };
+        let context = session(uuid::Uuid::nil());
+        let rows = SourceRows { source: Arc::clone(&end.source), catalog: Arc::clone(&end.catalog) };
+        register(&context, "side", Arc::new(rows));
+        Ok(Speaker { end: end.clone(), tongue, context })
+    }
+
+    /// The answer to a statement.
+    pub(crate) async fn ask(&self, doing: &str, sql: &str) -> Result<Answer, Error> {
+        if self.tongue != Tongue::DataFusion {
+            return Ok(self.end.source.answer(doing, sql).await?.unwrap_or_default());
+        }
+        let failed = |e: datafusion::common::DataFusionError| {
+            let what = match trouble(&e) {
+                crate::expression::ExpressionError::Wrong(text) => text,
+                crate::expression::ExpressionError::UnknownColumn(name) => format!("no column {name}"),
+            };
+            Error::new(ErrorKind::Failed, format!("{doing} failed: {what}"))
+        };
+        let batches = self.context.sql(sql).await.map_err(failed)?.collect().await.map_err(failed)?;
+        let mut answer = Answer::new();
+        for batch in batches {
+            let texts =
+                batch.columns().iter().map(|array| arrow::compute::cast(array, &arrow::datatypes::DataType::Utf8));
+            let texts = texts.collect::<Result<Vec<_>, _>>();
+            let texts = texts.map_err(|e| Error::failed(format!("{doing}: the answer is no text")).caused_by(e))?;
+            for row in 0..batch.num_rows() {
+                let cell = |array: &arrow::array::ArrayRef| {
+                    let array = array.as_string_opt::<i32>()?;
+                    (!arrow::array::Array::is_null(array, row)).then(|| array.value(row).to_owned())
+                };
+                answer.push(texts.iter().map(cell).collect());
+            }
+        }
+        Ok(answer)
+    }
+
+    /// A table's name in a statement.
+    pub(crate) fn table(&self, table: &Table) -> String {
+        match self.tongue {
+            Tongue::Mssql => table.table_name().sql(Engine::Mssql),
+            Tongue::Postgres => table.table_name().sql(Engine::Postgres),
+            Tongue::DataFusion => format!("side.{}", Engine::Postgres.quote(&table.name)),
+        }
+    }
+
+    fn name(&self, name: &str) -> String {
+        match self.tongue {
+            Tongue::Mssql => Engine::Mssql.quote(name),
+            Tongue::Postgres => Engine::Postgres.quote(name),
+            Tongue::DataFusion => Engine::Postgres.quote(&name.to_lowercase()),
+        }
+    }
+
+    /// A column of a table that stands under an alias in a statement.
+    pub(crate) fn column(&self, alias: &str, column: &Column) -> String {
+        format!("{alias}.{}", self.name(&column.name))
+    }
+
+    fn data_type(&self, column: &Column) -> DataType {
+        column.data_type(self.end.catalog.engine)
+    }
+
+    /// An expression as text.
+    fn text(&self, expression: &str) -> String {
+        match self.tongue {
+            Tongue::Mssql => format!("CAST({expression} AS varchar(80))"),
+            Tongue::Postgres => format!("({expression})::text"),
+            Tongue::DataFusion => format!("CAST({expression} AS varchar)"),
+        }
+    }
+
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> String {
+        self.text(if self.tongue == Tongue::Mssql { "COUNT_BIG(*)" } else { "count(*)" })
+    }
+
+    /// The sum of an expression over a column of numbers; exact, and wide enough for any table.
+    fn wide(&self, expression: &str, data_type: &DataType) -> String {
+        let scale = match data_type {
+            DataType::Decimal { scale, .. } => *scale,
+            DataType::Money | DataType::SmallMoney => 4,
+            _ => 0,
+        };
+        match (self.tongue, data_type) {
+            (Tongue::Mssql, DataType::TinyInt | DataType::SmallInt | DataType::Int) => {
+                format!("CAST({expression} AS bigint)")
+            }
+            (Tongue::Postgres, _) => expression.to_owned(),
+            _ => format!("CAST({expression} AS decimal(38,{scale}))"),
+        }
+    }
+
+    /// A measure of a column as text. `kind` is what the target's column holds: a moment that goes into a date is looked at
+    /// as a date.
+    pub(crate) fn measure(&self, measure: Measure, alias: &str, column: &Column, kind: Kind) -> String {
+        let name = self.column(alias, column);
+        let data_type = self.data_type(column);
+        let own = Kind::of(&data_type);
+        let as_day = kind == Kind::Date && own == Kind::Moment;
+        let value = if as_day { format!("CAST({name} AS date)") } else { name.clone() };
+        let end = |function: &str| match (self.tongue, own, &data_type) {
+            (Tongue::Mssql, Kind::Date, _) => format!("CONVERT(varchar(33), {function}({value}), 126)"),
+            (Tongue::Mssql, Kind::Moment, _) if as_day => format!("CONVERT(varchar(33), {function}({value}), 126)"),
+            (Tongue::Mssql, Kind::Moment, DataType::DateTimeOffset(_)) => {
+                format!("CONVERT(varchar(33), CAST(SWITCHOFFSET({function}({value}), '+00:00') AS datetime2(7)), 126)")
+            }
+            (Tongue::Mssql, Kind::Moment, _) => format!("CONVERT(varchar(33), {function}({value}), 126)"),
+            (Tongue::Mssql, _, DataType::Money | DataType::SmallMoney) => {
+                self.text(&format!("CAST({function}({value}) AS decimal(19,4))"))
+            }
+            (Tongue::Postgres, Kind::Moment, _) if !as_day => {
+                format!("to_char({function}({value}), 'YYYY-MM-DD\"T\"HH24:MI:SS.US')")
+            }
+            // A number of microseconds; formatting is not left to a library that may not know the zone.
+            (Tongue::DataFusion, Kind::Moment, _) if !as_day => {
+                self.text(&format!("CAST({function}({value}) AS bigint)"))
+            }
+            _ => self.text(&format!("{function}({value})")),
+        };
+        match measure {
+            Measure::Nulls => match (self.tongue, &data_type) {
+                // COUNT does not take the old large types.
+                (
+                    Tongue::Mssql,
+                    DataType::Text
+                    | DataType::NText
+                    | DataType::Image
+                    | DataType::Xml
+                    | DataType::Other(_)
+                    | DataType::SqlVariant,
+                ) => {
+                    self.text(&format!("COALESCE(SUM(CAST(CASE WHEN {name} IS NULL THEN 1 ELSE 0 END AS bigint)), 0)"))
+                }
+                (Tongue::Mssql, _) => self.text(&format!("COUNT_BIG(*) - COUNT_BIG({name})")),
+                _ => self.text(&format!("count(*) - count({name})")),
+            },
+            Measure::Sum if own == Kind::Truth => self.text(&match (self.tongue, &data_type) {
+                (Tongue::Mssql, _) => format!("COALESCE(SUM(CAST({name} AS bigint)), 0)"),
+                (Tongue::Postgres, DataType::BitString(_)) => format!("count(*) FILTER (WHERE {name} = B'1')"),
+                (Tongue::Postgres, _) => format!("count(*) FILTER (WHERE {name})"),
+                (_, DataType::BitString(_)) => format!("sum(CASE WHEN {name} IN ('1', 'true') THEN 1 ELSE 0 END)"),
+                _ => format!("sum(CASE WHEN {name} THEN 1 ELSE 0 END)"),
+            }),
+            Measure::Sum => self.text(&format!("SUM({})", self.wide(&name, &data_type))),
+            Measure::Least => end("MIN"),
+            Measure::Greatest => end("MAX"),
+            Measure::Distinct if self.tongue == Tongue::Mssql => self.text(&format!("COUNT_BIG(DISTINCT {value})")),
+            Measure::Distinct => self.text(&format!("count(DISTINCT {value})")),
+        }
+    }
+
+    /// A column, or a part of it, as text to group by.
+    pub(crate) fn group(&self, alias: &str, column: &Column, part: Part) -> String {
+        let name = self.column(alias, column);
+        let data_type = self.data_type(column);
+        match (part, self.tongue) {
+            (Part::Current, _) => format!("CASE WHEN {name} IS NULL THEN 'current' ELSE 'closed' END"),
+            (Part::Year, Tongue::Mssql) => self.text(&format!("YEAR({name})")),
+            (Part::Month, Tongue::Mssql) => self.text(&format!("YEAR({name}) * 100 + MONTH({name})")),
+            (Part::Year, Tongue::Postgres) => self.text(&format!("extract(year FROM {name})::int")),
+            (Part::Month, Tongue::Postgres) => {
+                self.text(&format!("(extract(year FROM {name}) * 100 + extract(month FROM {name}))::int"))
+            }
+            (Part::Year, _) => self.text(&format!("CAST(date_part('year', {name}) AS int)")),
+            (Part::Month, _) => {
+                self.text(&format!("CAST(date_part('year', {name}) * 100 + date_part('month', {name}) AS int)"))
+            }
+            (Part::Whole, Tongue::Mssql) => match Kind::of(&data_type) {
+                Kind::Truth => self.text(&format!("CAST({name} AS int)")),
+                Kind::Text | Kind::Padded => format!("CAST({name} AS nvarchar(200))"),
+                _ => self.text(&name),
+            },
+            (Part::Whole, Tongue::Postgres) => match data_type {
+                DataType::Boolean => self.text(&format!("{name}::int")),
+                _ => self.text(&name),
+            },
+            (Part::Whole, _) => match data_type {
+                DataType::Boolean => self.text(&format!("CAST({name} AS int)")),
+                _ => self.text(&name),
+            },
+        }
+    }
+
+    /// The sum of a column that stands under a name of ours in an inner SELECT.
+    pub(crate) fn sum_of(&self, name: &str) -> String {
+        self.text(&format!("SUM({name})"))
+    }
+
+    /// A column of numbers, wide enough to be added up.
+    pub(crate) fn number(&self, alias: &str, column: &Column) -> String {
+        self.wide(&self.column(alias, column), &self.data_type(column))
+    }
+}
+
+/// What of a column rows are grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    Year,
+    Month,
+    Current,
+}
+
+/// The measures that make sense for a column on both sides.
+pub(crate) fn measures(kind: Kind, may_be_null: bool, is_cheap: bool) -> Vec<Measure> {
+    let mut measures = Vec::new();
+    if may_be_null {
+        measures.push(Measure::Nulls);
+    }
+    match kind {
+        Kind::Number => measures.extend([Measure::Sum, Measure::Least, Measure::Greatest]),
+        Kind::Truth => measures.push(Measure::Sum),
+        Kind::Date | Kind::Moment => measures.extend([Measure::Least, Measure::Greatest]),
+        _ => {}
+    }
+    // Texts are left out: servers do not agree about what is distinct (case, blanks at the end).
+    if is_cheap && matches!(kind, Kind::Number | Kind::Date) {
+        measures.push(Measure::Distinct);
+    }
+    measures
+}
+
+/// Microseconds as a wall clock.
+pub(crate) fn moment_text(micros: i128) -> Option<String> {
+    let moment = jiff::Timestamp::from_microsecond(i64::try_from(micros).ok()?).ok()?;
+    Some(jiff::tz::Offset::UTC.to_datetime(moment).to_string())
+}
+
+/// Days since 1970 as a date.
+pub(crate) fn day_text(days: i128) -> Option<String> {
+    moment_text(days.checked_mul(86_400_000_000)?).map(|text| text.chars().take(10).collect())
+}
+
+/// A server's answer in one form for all servers: numbers without needless digits, moments to the microsecond.
+pub(crate) fn normal(measure: Measure, kind: Kind, answer: Option<String>) -> Option<String> {
+    let number = |text: String| Plain::parse(&text).map_or(text, |plain| plain.text());
+    match (measure, kind) {
+        (Measure::Least | Measure::Greatest, Kind::Moment) => answer.map(|text| {
+            if let Ok(micros) = text.parse::<i128>() {
+                return moment_text(micros).unwrap_or(text);
+            }
+            let Ok(moment) = text.parse::<jiff::civil::DateTime>() else { return text };
+            let micros = i128::from(moment.subsec_nanosecond()) / 1_000;
+            let whole = moment.with().subsec_nanosecond(i32::try_from(micros * 1_000).unwrap_or(0)).build();
+            whole.map_or(text, |moment| moment.to_string())
+        }),
+        (Measure::Least | Measure::Greatest, Kind::Date) => {
+            answer.map(|text| text.get(..10).map_or(text.clone(), str::to_owned))
+        }
+        // The sum of nothing is nothing everywhere.
+        (Measure::Sum, _) => Some(number(answer.unwrap_or_else(|| "0".to_owned()))),
+        _ => answer.map(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_both_servers_meet() {
+        let cases = [
+            (Measure::Least, Kind::Moment, "2024-02-29T12:34:56.790", "2024-02-29T12:34:56.790000"),
+            (Measure::Least, Kind::Moment, "2024-02-29T12:34:56", "2024-02-29T12:34:56.000000"),
+            (Measure::Greatest, Kind::Moment, "9999-12-31T23:59:59.9999999", "9999-12-31T23:59:59.999999"),
+            (Measure::Least, Kind::Moment, "1709210096790000", "2024-02-29T12:34:56.790000"),
+            (Measure::Least, Kind::Date, "2024-02-29T00:00:00", "2024-02-29"),
+            (Measure::Sum, Kind::Number, "1.5000", "1.5"),
+            (Measure::Nulls, Kind::Text, "7", "7"),
+        ];
+        for (measure, kind, one, other) in cases {
+            assert_eq!(normal(measure, kind, Some(one.into())), normal(measure, kind, Some(other.into())), "{one}");
+        }
+        assert_eq!(normal(Measure::Sum, Kind::Number, None), Some("0".into()));
+        assert_eq!(normal(Measure::Least, Kind::Number, None), None);
+        assert_eq!(day_text(19_782).as_deref(), Some("2024-02-29"));
+    }
+}
