@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::harness::{Desk, Target, migrated};
 use crate::routes::{FIRST, django, must_be_equal};
 
+const PACK: &str = "openimis/legacy-to-modular";
 const FAMILIES: u32 = 60;
 const COUNTRY: &str = "0b7c2f0e-8c4d-4a51-9a1e-7d4f2c6b9e35";
 
@@ -95,10 +96,16 @@ async fn a_clean_country_goes_both_routes_and_the_backend_shows_all_of_it() {
     let through = "clean_through";
     Cluster::shared().create_database(through).await.unwrap();
     desk.imis(&["prepare", &Cluster::shared().url(through), "--shape", &Shape::Wide.to_string()]).done();
-    must_be_whole(&migrate("scripts", through, &["--mapping", FIRST]), &country, true);
+    must_be_whole(&migrate("snapshot", through, &["--mapping", FIRST]), &country, false);
     django(through).await;
-    must_be_whole(&migrate("scripts", through, &["--complete"]), &country, false);
+    must_be_whole(&migrate("snapshot", through, &["--complete"]), &country, false);
     must_be_equal(&direct, through).await;
+    for database in [&direct, through] {
+        let to = Cluster::shared().url(database);
+        let said = desk.imis(&["verify", "--from", "snapshot", "--to", &to, "--mapping", PACK, "--json"]).done().json();
+        assert_eq!((&said["holds"], &said["unexplained"]), (&json!(true), &json!(0)), "{said}");
+        assert_eq!((&said["totals"]["differ"], &said["totals"]["not_computed"]), (&json!(0), &json!(0)), "{said}");
+    }
 
     let (backend, folder) = (Backend::shared().await, desk.path().join("csv").display().to_string());
     for database in [&direct, through] {
