@@ -24,10 +24,10 @@ pub(crate) async fn demo(args: Demo, session: &Session) -> Result<u8, Failure> {
 
     session.say(&format!("1. A country of {} families, as a legacy database would hold it", args.families));
     let bars = session.bars();
-    let spinner = bars.spin("making families, policies and claims");
+    let bar = bars.families(args.families);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let written = tokio::task::block_in_place(|| country.write_snapshot(&legacy, jobs, &|_| {}))?;
-    spinner.finish_and_clear();
+    let written = tokio::task::block_in_place(|| country.write_snapshot(&legacy, jobs, &|made| bar.made(made)))?;
+    bar.clear();
     bars.clear();
     session.say(&format!("   {} tables, {} rows: {}", written.tables.len(), written.rows(), legacy.display()));
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use imis_databases::Location;
 use imis_fixtures::country::{
-    Country, CountryParameters, DefectError, DefectRequest, Encoding, NoneAs, Society, Written, customisation_names,
-    defects, legacy_releases, preset_names,
+    Country, CountryParameters, DefectError, DefectRequest, Encoding, Made, NoneAs, Place, Society, Written,
+    customisation_names, defects, legacy_releases, preset_names,
 };
 
 use crate::args::{Generate, GenerateFormat, GenerateList, ScriptEncoding};
@@ -18,56 +18,59 @@ pub(crate) async fn generate(args: Generate, session: &Session) -> Result<u8, Fa
         show::print(&listing(list))?;
         return Ok(DONE);
     }
-    let country = Country::new(parameters(&args)?).map_err(|e| Failure::usage(e.to_string()))?;
+    // A folder that is not there yet is no location, so only what looks like a server is asked for its meaning.
+    let database = match &args.output {
+        Some(output) if output.contains("://") || session.config.named(output)?.is_some() => {
+            let Location::Postgres(address) = session.location(output)? else {
+                return Err(Failure::usage("a country is written into a folder or a PostgreSQL database")
+                    .with_help("Write scripts with --format scripts, and run them on the SQL Server."));
+            };
+            Some(address)
+        }
+        _ => None,
+    };
+    let place = match args.format {
+        _ if database.is_some() => Place::Postgres,
+        GenerateFormat::Snapshot => Place::Snapshot,
+        GenerateFormat::Scripts => Place::Scripts,
+    };
+    let country = Country::new(parameters(&args, place)?).map_err(|e| Failure::usage(e.to_string()))?;
     if let Some(folder) = &args.pictures {
         pictures(&country, folder, session)?;
     }
     let Some(output) = &args.output else { return Ok(DONE) };
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let bars = session.bars();
-    let spinner = bars.spin("making families, policies and claims");
+    let bar = bars.families(country.parameters().families);
     let started = std::time::Instant::now();
-    let nothing = |_: u64| {};
-    // A folder that is not there yet is no location, so only what looks like a server is asked for its meaning.
-    let written = if output.contains("://") || session.config.named(output)?.is_some() {
-        let Location::Postgres(address) = session.location(output)? else {
-            return Err(Failure::usage("a country is written into a folder or a PostgreSQL database")
-                .with_help("Write scripts with --format scripts, and run them on the SQL Server."));
-        };
-        if args.defects.iter().any(|d| d.to_ascii_uppercase().starts_with("X14.NUL")) {
-            return Err(Failure::usage("PostgreSQL takes no NUL in a text: X14.nul cannot be planted there")
-                .with_help("Write a snapshot, or leave it out."));
-        }
+    let progress = |made: Made| bar.made(made);
+    let written = if let Some(address) = database {
         if args.truth.is_none() && !args.defects.is_empty() {
             return Err(
                 Failure::usage("the truth about the defects needs a place").with_help("Name a folder with --truth.")
             );
         }
-        country.write_postgres(&address, args.truth.as_deref(), jobs, &nothing).await?
+        country.write_postgres(&address, args.truth.as_deref(), jobs, &progress).await?
     } else {
         let folder = Path::new(output);
         tokio::task::block_in_place(|| match args.format {
-            GenerateFormat::Snapshot if args.defects.iter().any(|d| d.to_ascii_uppercase().starts_with("X13")) => {
-                Err(Failure::usage("a snapshot has no generators: X13 cannot be planted in it")
-                    .with_help("Write --format scripts, or into a PostgreSQL database."))
-            }
-            GenerateFormat::Snapshot => Ok(country.write_snapshot(folder, jobs, &nothing)?),
+            GenerateFormat::Snapshot => country.write_snapshot(folder, jobs, &progress),
             GenerateFormat::Scripts => {
                 let encoding = match args.encoding {
                     ScriptEncoding::Utf16 => Encoding::Utf16,
                     ScriptEncoding::Utf8 => Encoding::Utf8,
                 };
-                Ok(country.write_scripts(folder, encoding, jobs, &nothing)?)
+                country.write_scripts(folder, encoding, jobs, &progress)
             }
         })?
     };
-    spinner.finish_and_clear();
+    bar.clear();
     bars.clear();
     tell(&written, output, started.elapsed().as_secs_f64(), session);
     Ok(DONE)
 }
 
-fn parameters(args: &Generate) -> Result<CountryParameters, Failure> {
+fn parameters(args: &Generate, place: Place) -> Result<CountryParameters, Failure> {
     let society = match &args.parameters {
         Some(path) => {
             let text = std::fs::read_to_string(path)
@@ -93,6 +96,7 @@ fn parameters(args: &Generate) -> Result<CountryParameters, Failure> {
         release,
         customised: args.customised.clone(),
         defects: defects.map_err(|e| Failure::usage(e.to_string()))?,
+        place,
         ..CountryParameters::default()
     })
 }
@@ -121,6 +125,9 @@ fn tell(written: &Written, output: &str, seconds: f64, session: &Session) {
     let tables = written.tables.len();
     let place = if output.contains('@') { "the database" } else { output };
     session.say(&format!("{tables} tables, {rows} rows in {seconds:.1} s ({speed:.0} rows a second): {place}"));
+    if !written.left_out.is_empty() {
+        session.say(&format!("left out, as the tables have no place for it: {}", written.left_out.join(", ")));
+    }
     for (defect, rows) in &written.defects {
         session.say(&format!("  {defect}: {rows} rows"));
     }
