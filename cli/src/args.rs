@@ -418,7 +418,7 @@ pub(crate) struct Generate {
     #[arg(long, default_value_t = 4)]
     pub(crate) years: u32,
     /// Claims of an insured person a year, 0 to 365; without it the preset says how many a policy has.
-    #[arg(long, value_name = "CLAIMS")]
+    #[arg(long, value_name = "CLAIMS", allow_negative_numbers = true)]
     pub(crate) claims_per_insuree: Option<f64>,
     /// Which country of this size it is.
     #[arg(long, default_value_t = 1)]
