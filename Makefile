@@ -6,14 +6,16 @@ SHELL = /bin/sh
 # How tests are run. `make test TEST='cargo nextest run'` works too where nextest is installed; it starts a cluster a test.
 TEST = cargo test
 DENY = 0.20.2
+BOLERO = 0.13.5
 
-.PHONY: help demo test lint bench docs setup setup-build setup-lint
+.PHONY: help demo test lint bench fuzz docs setup setup-build setup-lint
 
 help:
 	@echo 'make demo    a generated country goes into the modular schema; needs nothing but Rust'
 	@echo 'make test    every test, those with real servers included'
 	@echo 'make lint    formatting, clippy, licences and advisories, no machine paths'
 	@echo 'make bench   rows per second of each step, with COPY beside it'
+	@echo 'make fuzz    every fuzz target for FUZZ_SECONDS (30) by coverage; FUZZ=NAME for one of them'
 	@echo 'make docs    the book, into target/book'
 	@echo 'make setup   what the tests need from the system (Debian, Ubuntu: installs it)'
 
@@ -38,6 +40,12 @@ lint: setup-build setup-lint
 bench: setup
 	@cargo bench -p imis-cli --bench migrate
 	@cargo bench -p imis-fixtures --bench generate
+
+# The targets are tests, whose corpus `make test` replays. What is found lies beside the corpus, in `crashes`.
+FUZZ_SECONDS = 30
+FUZZ = fuzz_
+fuzz: setup-build
+	@sh .ci/fuzz $(BOLERO) $(FUZZ_SECONDS) '$(FUZZ)'
 
 docs:
 	@if command -v mdbook >/dev/null 2>&1; then mdbook build docs; else \

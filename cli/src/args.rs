@@ -115,6 +115,9 @@ pub(crate) struct Snapshot {
     /// The new folder; only its owner may read it.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
+    /// What to rely on while others work on the source [default: auto, or what imis.yaml says of it].
+    #[arg(long, value_enum, value_name = "LEVEL", env = "IMIS_CONSISTENCY")]
+    pub(crate) consistency: Option<Level>,
     /// Only these tables.
     #[arg(long, value_name = "TABLE", value_delimiter = ',')]
     pub(crate) tables: Vec<String>,
@@ -212,6 +215,22 @@ pub(crate) struct Ends {
     /// The country's UUID, from which made UUIDs are derived; without one it follows from the source's name.
     #[arg(long, value_name = "UUID", env = "IMIS_COUNTRY")]
     pub(crate) country: Option<uuid::Uuid>,
+    /// What to rely on while others work on the source [default: auto, or what imis.yaml says of it].
+    #[arg(long, value_enum, value_name = "LEVEL", env = "IMIS_CONSISTENCY")]
+    pub(crate) consistency: Option<Level>,
+}
+
+/// What to rely on while others work on a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    /// The best that is there: frozen where the server says so, else one transaction where the database allows it, else fuzzy.
+    Auto,
+    /// Nobody works on it: your word, held against the server's count of changes (@@DBTS).
+    Frozen,
+    /// Everything is read in one transaction, over one connection; an error where the database does not allow it.
+    SingleTransaction,
+    /// The system goes on working, and tables may not agree.
+    Fuzzy,
 }
 
 /// Says what a migration would do: rows, ranges, hazards, what becomes of existing rows. Writes nothing to either side.
@@ -228,6 +247,9 @@ pub(crate) struct Plan {
     /// How much of the data is read and mapped, without being written: rejects and losses are counted.
     #[arg(long, value_enum, default_value_t = Scan::None)]
     pub(crate) scan: Scan,
+    /// About how many rows are read and committed together. Fewer lose less when the line breaks and cost more.
+    #[arg(long, default_value_t = imis_mappings::plan::ROWS_A_RANGE, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rows_a_range: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -282,6 +304,9 @@ pub(crate) struct Migrate {
     /// The country's UUID, from which made UUIDs are derived.
     #[arg(long, value_name = "UUID", env = "IMIS_COUNTRY")]
     pub(crate) country: Option<uuid::Uuid>,
+    /// What to rely on while others work on the source [default: auto, or what imis.yaml or the plan says of it].
+    #[arg(long, value_enum, value_name = "LEVEL", env = "IMIS_CONSISTENCY")]
+    pub(crate) consistency: Option<Level>,
     /// Carry out this plan; refused when either side has changed since it was made.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "undo", "complete"])]
     pub(crate) plan: Option<PathBuf>,
@@ -303,6 +328,9 @@ pub(crate) struct Migrate {
     /// How many ranges are read and written at once.
     #[arg(long, default_value_t = 2, env = "IMIS_JOBS")]
     pub(crate) jobs: usize,
+    /// About how many rows are read and committed together. Fewer lose less when the line breaks and cost more.
+    #[arg(long, default_value_t = imis_mappings::plan::ROWS_A_RANGE, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rows_a_range: u64,
     /// The largest cell that is read, in MiB; a larger one rejects its row.
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub(crate) max_cell: usize,
@@ -335,6 +363,9 @@ pub(crate) struct Verify {
     /// The other side: its target.
     #[arg(long, value_name = "LOCATION", env = "IMIS_TO")]
     pub(crate) to: String,
+    /// What to rely on while others work on --from, and on --to where that is a SQL Server [default: auto, or what imis.yaml says of them].
+    #[arg(long, value_enum, value_name = "LEVEL", env = "IMIS_CONSISTENCY")]
+    pub(crate) consistency: Option<Level>,
     /// The mapping of the migration: a pack's name or a file. Without it, the pack where a SQL Server stands against PostgreSQL.
     #[arg(long, value_name = "MAPPING", env = "IMIS_MAPPING")]
     pub(crate) mapping: Option<String>,

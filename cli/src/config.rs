@@ -3,12 +3,14 @@
 //! ```yaml
 //! databases:
 //!   legacy: "mssql://reader@old-server/IMIS"
+//!   rehearsal: { location: "mssql://reader@copy/IMIS", consistency: frozen }
 //!   target: { location: "postgres://imis@localhost/openimis", password: "${TARGET_PASSWORD}" }
 //! ```
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use imis_databases::Wish;
 use serde::Deserialize;
 
 use crate::exit::Failure;
@@ -32,6 +34,8 @@ pub(crate) enum Database {
 pub(crate) struct Full {
     pub(crate) location: String,
     pub(crate) password: Option<String>,
+    /// What to rely on while others work on it.
+    pub(crate) consistency: Option<Wish>,
 }
 
 impl std::fmt::Debug for Full {
@@ -56,9 +60,17 @@ impl Config {
             let error = error.without_snippet();
             let place = error.location().map(|l| format!(":{}:{}", l.line(), l.column())).unwrap_or_default();
             Failure::usage(format!("{}{place} is not a configuration that imis can read", path.display())).with_help(
-                "Write `databases:` and under it `NAME: LOCATION` or `NAME: { location: ..., password: ${VAR} }`.",
+                "Write `databases:` and under it `NAME: LOCATION` or `NAME: { location: ..., password: ${VAR}, consistency: frozen }`.",
             )
         })
+    }
+
+    /// What a named database says of its consistency.
+    pub(crate) fn consistency(&self, name: &str) -> Option<Wish> {
+        match self.databases.get(name)? {
+            Database::Location(_) => None,
+            Database::Full(full) => full.consistency,
+        }
     }
 
     /// Location and password of a named database, with `${VAR}` filled in.

@@ -1,8 +1,11 @@
 //! Exit codes, which are a contract, and errors told to the person who must act.
 
+use std::backtrace::Backtrace;
 use std::error::Error as _;
 use std::io::Write;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use imis_databases::{Error, ErrorKind, LocationError};
 use imis_mappings::language::MappingErrors;
@@ -60,6 +63,15 @@ impl Failure {
         )
     }
 
+    /// A place that nobody should come to: a mistake of ours, or an answer that no server gives.
+    pub(crate) fn of_panic() -> Self {
+        let place = PANIC.get().map_or("an unknown place", String::as_str);
+        Failure::failed(format!("imis met something that cannot be, at {place}")).with_help(
+            "Nothing that was not committed stays; a migration goes on with --resume. Please report it with the command and \
+             `imis doctor`; RUST_BACKTRACE=1 says more, but may show values.",
+        )
+    }
+
     /// The exit code.
     pub(crate) fn code(&self) -> u8 {
         self.code
@@ -86,6 +98,18 @@ impl Failure {
         }
         let _ = std::io::stderr().write_all(text.as_bytes());
         ExitCode::from(self.code)
+    }
+}
+
+/// Where the first panic was.
+static PANIC: OnceLock<String> = OnceLock::new();
+
+/// Keeps where a panic was. Its text is not shown unless a backtrace is asked for: it may quote a value.
+pub(crate) fn remember_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(|l| format!("{}:{}", l.file(), l.line()));
+    let _ = PANIC.set(place.unwrap_or_else(|| "an unknown place".to_owned()));
+    if std::env::var_os("RUST_BACKTRACE").is_some_and(|v| v != "0") {
+        let _ = writeln!(std::io::stderr(), "{panic}\n{}", Backtrace::capture());
     }
 }
 

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _places = fail::FailScenario::setup();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -30,12 +32,15 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::Failure::failed(format!("imis cannot start: {error}")).report(false),
     };
-    let result = runtime.block_on(async {
+    std::panic::set_hook(Box::new(exit::remember_panic));
+    let work = async {
         tokio::select! {
             result = commands::run(args.command, &session) => result,
             _ = tokio::signal::ctrl_c() => Err(exit::Failure::interrupted()),
         }
-    });
+    };
+    let work = std::panic::AssertUnwindSafe(|| runtime.block_on(work));
+    let result = std::panic::catch_unwind(work).unwrap_or_else(|_| Err(exit::Failure::of_panic()));
     // A range in hand is rolled back by its server once the connection is gone; nothing waits for it here.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     match result {

@@ -4,10 +4,11 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use imis_databases::{Location, Secret, Source};
+use imis_databases::{Consistency, Location, Secret, Source, Wish};
 use imis_mappings::language::{Mapping, pack_names};
 use imis_schemas::Catalog;
 
+use crate::args::Level;
 use crate::commands::Session;
 use crate::exit::Failure;
 
@@ -69,6 +70,32 @@ impl Session {
     /// Connects to a location or opens its files.
     pub(crate) async fn open(&self, location: &Location) -> Result<Arc<dyn Source>, Failure> {
         Ok(imis_databases::open(location).await?)
+    }
+
+    /// The same, with what the reader wants to rely on settled before anything is read, and said.
+    pub(crate) async fn open_as(&self, location: &Location, wish: Wish) -> Result<Arc<dyn Source>, Failure> {
+        let source = imis_databases::open_as(location, wish).await?;
+        if let Location::Mssql(_) = location {
+            let (level, reading) = source.reading().await?;
+            let level = match level {
+                Consistency::Frozen => "frozen",
+                Consistency::SingleTransaction => "single transaction",
+                Consistency::Fuzzy => "fuzzy",
+            };
+            self.say(&format!("Consistency of {location}: {level} ({})", reading.because));
+        }
+        Ok(source)
+    }
+
+    /// What to rely on: what was asked for, or what imis.yaml says of the database, or the best.
+    pub(crate) fn wish(&self, name: &str, level: Option<Level>) -> Wish {
+        let asked = level.map(|level| match level {
+            Level::Auto => Wish::Auto,
+            Level::Frozen => Wish::Frozen,
+            Level::SingleTransaction => Wish::SingleTransaction,
+            Level::Fuzzy => Wish::Fuzzy,
+        });
+        asked.or_else(|| self.config.consistency(name)).unwrap_or_default()
     }
 
     /// The catalogue of a location, which need not have rows.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use imis_databases::Error;
 use imis_fixtures::country::Made;
 use imis_mappings::run::Progress;
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
@@ -108,6 +109,16 @@ impl Progress for Bars {
         self.total.inc(more);
         if let Some(bar) = self.rules.lock().unwrap_or_else(PoisonError::into_inner).get(rule) {
             bar.inc(more);
+        }
+    }
+
+    fn again(&self, error: &Error, pause: Duration) {
+        let said = format!("imis: {error}; trying again in {:.1} s", pause.as_secs_f64());
+        match &self.bars {
+            Some(bars) => {
+                let _ = bars.println(said);
+            }
+            None => eprintln!("{said}"),
         }
     }
 

@@ -26,13 +26,14 @@ pub struct Error {
     message: String,
     help: Option<String>,
     by_server: bool,
+    passes: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of a kind, with its message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), help: None, by_server: false, source: None }
+        Error { kind, message: message.into(), help: None, by_server: false, passes: false, source: None }
     }
 
     /// Shorthand for [`ErrorKind::Failed`].
@@ -59,6 +60,24 @@ impl Error {
     pub fn said_by_server(mut self) -> Self {
         self.by_server = true;
         self
+    }
+
+    /// Marks it as something that may be over in a moment: a line that broke, a lock, a server that starts anew.
+    #[must_use]
+    pub fn passing(self) -> Self {
+        self.passing_if(true)
+    }
+
+    /// The same, where it is so.
+    #[must_use]
+    pub fn passing_if(mut self, passes: bool) -> Self {
+        self.passes |= passes;
+        self
+    }
+
+    /// Whether the same may succeed if it is tried again in a moment.
+    pub fn is_passing(&self) -> bool {
+        self.passes
     }
 
     /// Whether a server refused rows that it was given: a value, a NULL, a constraint. Finding the row is then worth while.

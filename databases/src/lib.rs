@@ -7,23 +7,29 @@
 //! A [`Location`] is what a user types. [`open()`] turns it into a [`Source`], which gives a catalogue and streams of
 //! [`Chunk`]s; a [`Sink`] takes them. Everything that is wrong comes out as one [`Error`].
 
+pub mod consistency;
 pub mod error;
 pub mod filled;
+#[cfg(test)]
+mod fuzz;
 pub mod location;
 pub mod mssql;
 pub mod open;
+mod pace;
 pub mod postgres;
 pub mod secret;
 pub mod sink;
 pub mod snapshot;
+mod socket;
 pub mod source;
+pub mod spool;
 
+pub use consistency::{Changes, Consistency, Mark, Reading, Wish};
 pub use error::{Error, ErrorKind};
 pub use location::{Location, LocationError, MssqlAddress, PostgresAddress};
-pub use open::open;
+pub use open::{open, open_as};
 pub use secret::Secret;
 pub use sink::Sink;
 pub use source::{
-    Answer, Chunk, ChunkStream, Consistency, Denied, KeyRange, ReadRequest, RefusedRow, Rights, Source, Texts,
-    plan_ranges,
+    Answer, Chunk, ChunkStream, Denied, KeyRange, ReadRequest, RefusedRow, Rights, Source, Texts, plan_ranges,
 };

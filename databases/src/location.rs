@@ -72,6 +72,8 @@ pub struct MssqlAddress {
     pub read_only_intent: bool,
     /// Seconds to wait for the connection.
     pub connect_timeout: u64,
+    /// Seconds that the server may keep us waiting in the middle of an answer.
+    pub silence: u64,
 }
 
 /// How to reach a PostgreSQL server.
@@ -93,6 +95,8 @@ pub struct PostgresAddress {
     pub sslrootcert: Option<PathBuf>,
     /// Seconds to wait for the connection.
     pub connect_timeout: u64,
+    /// Seconds that a statement may take without a word of the server.
+    pub silence: u64,
 }
 
 /// Why a text names no location.
@@ -118,6 +122,10 @@ impl LocationError {
 
 /// Seconds to wait for a connection where nobody says otherwise.
 const CONNECT_TIMEOUT: u64 = 15;
+/// Seconds that a SQL Server may send nothing: a lock may be waited for, a dead line not for ever.
+const MSSQL_SILENCE: u64 = 900;
+/// The same for a PostgreSQL, which says nothing while it builds an index or checks a key of a large table.
+const POSTGRES_SILENCE: u64 = 6 * 3600;
 
 impl FromStr for Location {
     type Err = LocationError;
@@ -232,6 +240,14 @@ fn seconds(text: &str) -> Result<u64, LocationError> {
     match text.parse::<u64>() {
         Ok(n @ 1..=3600) => Ok(n),
         _ => Err(LocationError::new("the timeout is not a whole number of seconds from 1 to 3600")),
+    }
+}
+
+/// Reads how many seconds a server may be silent; a day at most.
+fn silence(text: &str) -> Result<u64, LocationError> {
+    match text.parse::<u64>() {
+        Ok(n @ 1..=86_400) => Ok(n),
+        _ => Err(LocationError::new("silence is not a whole number of seconds from 1 to 86400")),
     }
 }
 

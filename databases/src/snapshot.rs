@@ -19,7 +19,8 @@ pub use write::{SnapshotSink, TableFile, write_private};
 
 use serde::{Deserialize, Serialize};
 
-use crate::source::{Consistency, RefusedRow};
+use crate::consistency::{Consistency, Reading};
+use crate::source::RefusedRow;
 
 /// The version of the manifest's shape.
 pub const FORMAT: u32 = 1;
@@ -41,6 +42,9 @@ pub struct Manifest {
     pub finished: String,
     /// What the reader could rely on.
     pub consistency: Consistency,
+    /// Who vouches for it, and the server's count of changes before and after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
     /// SHA-256 of the catalogue file.
     pub catalog_sha256: String,
     /// The tables, in the order of the catalogue.

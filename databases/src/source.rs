@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use imis_schemas::{Catalog, Column, DataType, Engine, Table, TableName};
 use serde::{Deserialize, Serialize};
 
+use crate::consistency::{Consistency, Mark, Reading};
 use crate::error::Error;
 use crate::filled;
 
@@ -72,6 +73,8 @@ pub struct ReadRequest {
     pub batch_bytes: usize,
     /// Bytes a cell at most; a larger one makes a [`RefusedRow`].
     pub max_cell: usize,
+    /// Rows that are believed at most: a server that sends more has none of these, and never comes to an end.
+    pub at_most: u64,
     /// Who turns texts of a code page into Unicode.
     pub texts: Texts,
 }
@@ -98,6 +101,7 @@ impl ReadRequest {
             batch_bytes: BATCH_BYTES,
             max_cell: MAX_CELL,
             texts: Texts::default(),
+            at_most: u64::MAX,
         }
     }
 
@@ -105,6 +109,14 @@ impl ReadRequest {
     #[must_use]
     pub fn columns(mut self, columns: Vec<String>) -> Self {
         self.columns = columns;
+        self
+    }
+
+    /// The same from a table that had so many rows when they were counted: twice as many and a million more are believed,
+    /// for the system may go on working.
+    #[must_use]
+    pub fn counted(mut self, rows: u64) -> Self {
+        self.at_most = rows.saturating_mul(2).saturating_add(1_000_000);
         self
     }
 
@@ -145,18 +157,6 @@ impl From<RecordBatch> for Chunk {
 /// A stream of chunks, bounded in rows and bytes.
 pub type ChunkStream = BoxStream<'static, Result<Chunk, Error>>;
 
-/// What the reader may rely on while others work on the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Consistency {
-    /// Nothing can change: a snapshot, a read-only database, a restored backup that was set read-only.
-    Frozen,
-    /// All reads see one moment.
-    SingleTransaction,
-    /// The system goes on working while we read.
-    Fuzzy,
-}
-
 /// What the login may not do, as far as the server says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
@@ -195,8 +195,18 @@ pub trait Source: Send + Sync {
     /// Streams rows. Nothing is read before the stream is polled.
     fn read(&self, request: ReadRequest) -> ChunkStream;
 
-    /// What the reader may rely on.
+    /// What the reader may rely on, as the source was opened.
     async fn consistency(&self) -> Result<Consistency, Error>;
+
+    /// The same with its reason, and where the server's count of changes stood before the first read.
+    async fn reading(&self) -> Result<(Consistency, Reading), Error> {
+        Ok((self.consistency().await?, Reading::default()))
+    }
+
+    /// Where the server's count of changes stands now; `None` where there is none, or the server does not say.
+    async fn mark(&self) -> Option<Mark> {
+        None
+    }
 
     /// What the login may not do. A source that is no server denies nothing.
     async fn rights(&self) -> Rights {

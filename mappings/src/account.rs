@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use imis_databases::{Consistency, Reading};
 use serde::{Deserialize, Serialize};
 
 /// The version of the account's shape, as it stands in `summary.json`.
@@ -197,6 +198,12 @@ pub struct Account {
     pub started: String,
     /// When it ended.
     pub finished: String,
+    /// What could be relied on while the source was read; `None` in accounts of earlier versions.
+    #[serde(default)]
+    pub consistency: Option<Consistency>,
+    /// Who vouches for that, and the source's count of changes before the first read and after the last one.
+    #[serde(default)]
+    pub reading: Reading,
     /// By rule.
     pub rules: Vec<RuleAccount>,
     /// By target table.
@@ -211,6 +218,11 @@ impl Account {
     /// Whether every rule and every table adds up.
     pub fn balances(&self) -> bool {
         self.rules.iter().all(RuleAccount::balances) && self.tables.iter().all(TableAccount::balances)
+    }
+
+    /// Whether somebody wrote to a source that was to stand still while it was read.
+    pub fn is_disturbed(&self) -> bool {
+        self.consistency.is_some_and(|level| self.reading.is_disturbed(level))
     }
 
     /// How many rows were rejected.

@@ -22,6 +22,7 @@ use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use imis_databases::Error;
 use imis_schemas::{Engine, Table};
 use uuid::Uuid;
 
@@ -132,6 +133,23 @@ pub(crate) fn trouble(error: &DataFusionError) -> ExpressionError {
         return ExpressionError::Wrong(format!("the SQL cannot be read: {said}"));
     }
     ExpressionError::Wrong(plain.iter().fold(text, |t, prefix| t.strip_prefix(prefix).unwrap_or(t)).to_owned())
+}
+
+/// What is said of a query of a mapping that failed. Where a database failed behind it, the error is still that database's.
+pub(crate) fn query_failed(what: &str, error: &DataFusionError) -> Error {
+    let said = match trouble(error) {
+        ExpressionError::Wrong(text) => text,
+        ExpressionError::UnknownColumn(name) => format!("no column {name}"),
+    };
+    let message = format!("the query of {what} failed: {said}");
+    let by_database = match error.find_root() {
+        DataFusionError::External(inner) => inner.downcast_ref::<Error>(),
+        _ => None,
+    };
+    match by_database {
+        Some(error) => Error::new(error.kind(), message).passing_if(error.is_passing()),
+        None => Error::failed(message),
+    }
 }
 
 impl Expression {

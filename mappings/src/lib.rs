@@ -14,5 +14,7 @@ pub mod verify;
 mod expression;
 mod fit;
 mod functions;
+#[cfg(test)]
+mod fuzz;
 mod map;
 mod rows;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use futures::StreamExt;
 use imis_databases::source::plan_ranges;
-use imis_databases::{Consistency, Error, ErrorKind, KeyRange, ReadRequest, Source};
+use imis_databases::{Consistency, Error, ErrorKind, KeyRange, ReadRequest, Reading, Source};
 use imis_schemas::{Catalog, Identification, Known};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -53,6 +53,9 @@ pub struct Plan {
     pub namespace: Uuid,
     /// What the reader can rely on while it reads.
     pub consistency: Consistency,
+    /// Who vouches for that, and where the source's count of changes stood before the first read.
+    #[serde(default)]
+    pub reading: Reading,
     /// The rules, in their order.
     pub rules: Vec<PlannedRule>,
     /// What may be lost.
@@ -94,6 +97,8 @@ pub struct Ends<'a> {
     pub to: String,
     /// The source's name.
     pub from: String,
+    /// About how many rows a range has; [`ROWS_A_RANGE`] suits most lines.
+    pub rows_a_range: u64,
 }
 
 impl Plan {
@@ -107,6 +112,7 @@ impl Plan {
         ends: &Ends<'_>,
         namespace: Uuid,
     ) -> Result<Self, Error> {
+        let (consistency, reading) = ends.source.reading().await?;
         let mut rules = Vec::new();
         for rule in &bound.rules {
             rules.push(planned(rule, ends).await?);
@@ -128,7 +134,8 @@ impl Plan {
             source_sha256: fingerprint(ends.source_catalog),
             target_sha256: fingerprint(ends.target_catalog),
             namespace,
-            consistency: ends.source.consistency().await?,
+            consistency,
+            reading,
             rules,
             hazards,
             seal: String::new(),
@@ -145,9 +152,24 @@ impl Plan {
         self
     }
 
+    /// Makes it the plan of a run that reads the source in another transaction than the one in which it was planned.
+    #[must_use]
+    pub fn read_anew(mut self, reading: Reading) -> Self {
+        self.reading = reading;
+        self.seal = self.sealed();
+        self
+    }
+
     fn sealed(&self) -> String {
         let unsealed = Plan { seal: String::new(), ..self.clone() };
         sha256(serde_json::to_string(&unsealed).unwrap_or_default().as_bytes())
+    }
+
+    /// The plan with the seal that it must have.
+    #[cfg(test)]
+    pub(crate) fn resealed(mut self) -> Self {
+        self.seal = self.sealed();
+        self
     }
 
     /// Reads a plan and holds it against its seal.
@@ -202,7 +224,7 @@ async fn planned(rule: &BoundRule, ends: &Ends<'_>) -> Result<PlannedRule, Error
         (Way::Rows(_), Some(table)) => {
             let rows = ends.source.count(table).await?;
             let engine = ends.source_catalog.engine;
-            (rows, plan_ranges(ends.source.as_ref(), table, engine, rows, ROWS_A_RANGE).await?)
+            (rows, plan_ranges(ends.source.as_ref(), table, engine, rows, ends.rows_a_range.max(1)).await?)
         }
         (Way::Query(_), Some(table)) => (ends.source.count(table).await?, vec![KeyRange::whole()]),
         (Way::Query(_), None) => (0, vec![KeyRange::whole()]),

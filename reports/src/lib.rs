@@ -10,6 +10,7 @@ pub mod mask;
 pub mod summary;
 pub mod terminal;
 
+mod consistency;
 mod diff;
 mod error;
 mod folder;

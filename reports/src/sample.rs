@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imis_databases::{Consistency, KeyRange};
+use imis_databases::{Consistency, KeyRange, Mark, Reading};
 use imis_mappings::account::{Account, Counts, FORMAT, Reject, RejectedRow, RuleAccount, TableAccount};
 use imis_mappings::hazard::Hazard;
 use imis_mappings::plan::{Plan, PlannedRule};
@@ -67,6 +67,13 @@ pub(crate) fn account() -> Account {
         to: "PostgreSQL, openimis on localhost".into(),
         started: "2026-11-22T18:21:25Z".into(),
         finished: "2026-11-22T18:23:30Z".into(),
+        consistency: Some(Consistency::SingleTransaction),
+        reading: Reading {
+            because: "the database takes writes and allows such a transaction".into(),
+            declared: false,
+            before: Some(Mark { counter: 2001, open: false }),
+            after: Some(Mark { counter: 2005, open: false }),
+        },
         rules: vec![
             claims,
             rule("insurees", "tblInsuree", 1_234_567, 0, 67),
@@ -115,6 +122,11 @@ pub(crate) fn plan() -> Plan {
         namespace: Default::default(),
         release: Some("1.7.4 (or 23.10, 24.04)".into()),
         consistency: Consistency::SingleTransaction,
+        reading: Reading {
+            because: "the database takes writes and allows such a transaction".into(),
+            before: Some(Mark { counter: 2001, open: false }),
+            ..Reading::default()
+        },
         rules: vec![
             planned("claims", "tblClaim", 25_000, 1),
             planned("insurees", "tblInsuree", 1_234_567, 13),
@@ -193,6 +205,13 @@ pub(crate) fn verification() -> Verification {
         finished: "2026-11-22T18:03:00Z".into(),
         from_consistency: Consistency::Frozen,
         to_consistency: Consistency::Fuzzy,
+        from_reading: Reading {
+            because: "the database is read-only".into(),
+            declared: false,
+            before: Some(Mark { counter: 2001, open: false }),
+            after: Some(Mark { counter: 2001, open: false }),
+        },
+        to_reading: Reading::default(),
         sample: false,
         tables: vec![
             TableVerdict {

@@ -61,6 +61,26 @@ fn facts(pairs: &[(&str, String)]) -> String {
     pairs.iter().map(|(name, value)| format!("{name:width$}  {}\n", escape::terminal(value))).collect()
 }
 
+/// A sentence, broken into lines where the terminal ends.
+fn paragraph(text: &str, style: &Style) -> String {
+    let width = style.width.map_or(usize::MAX, usize::from).max(20);
+    let (mut lines, mut used) = (String::new(), 0);
+    for word in escape::terminal(text).split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            lines.push('\n');
+            used = 0;
+        } else if used > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += length;
+    }
+    lines.push('\n');
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,9 @@
 //! Whether a migration can be signed: the account balances or it does not, and rows were rejected or not.
 
+use imis_databases::Consistency;
 use imis_mappings::account::{Account, RuleAccount, TableAccount};
 
+use crate::consistency;
 use crate::number::{counted, thousands};
 
 /// The verdict on a migration.
@@ -11,6 +13,8 @@ pub(crate) enum Verdict {
     Clean,
     /// Every row is accounted for; some were rejected, with reasons.
     Rejects,
+    /// Somebody wrote to a source that was to stand still.
+    Disturbed,
     /// Rows are missing or too many.
     Unbalanced,
 }
@@ -19,6 +23,8 @@ impl Verdict {
     pub(crate) fn of(account: &Account) -> Self {
         if !account.balances() {
             Verdict::Unbalanced
+        } else if account.is_disturbed() {
+            Verdict::Disturbed
         } else if account.rejected() > 0 {
             Verdict::Rejects
         } else {
@@ -29,8 +35,21 @@ impl Verdict {
 
 /// What does not add up, a sentence each.
 pub(crate) fn complaints(account: &Account) -> Vec<String> {
-    let rules = account.rules.iter().flat_map(rule_complaints);
-    rules.chain(account.tables.iter().filter_map(table_complaint)).collect()
+    let mut found = Vec::new();
+    if account.is_disturbed() {
+        found.push(consistency::disturbed(&account.from, &account.reading));
+    }
+    found.extend(account.rules.iter().flat_map(rule_complaints));
+    let counted_otherwise = |rule: &RuleAccount| rule.counted.is_some_and(|counted| counted != rule.counts.read);
+    if account.consistency == Some(Consistency::Fuzzy) && account.rules.iter().any(counted_otherwise) {
+        found.push(
+            "the source is fuzzy: rows came or went while it was read. Stop the old system, or read in one transaction, and \
+             load again"
+                .to_owned(),
+        );
+    }
+    found.extend(account.tables.iter().filter_map(table_complaint));
+    found
 }
 
 fn rule_complaints(rule: &RuleAccount) -> Vec<String> {
@@ -68,8 +87,26 @@ fn table_complaint(table: &TableAccount) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use imis_databases::Mark;
+
     use super::*;
     use crate::sample;
+
+    #[test]
+    fn a_source_that_did_not_stand_still_is_named() {
+        let mut account = sample::account();
+        account.reading.after = account.reading.before.map(|mark| Mark { counter: mark.counter + 1, ..mark });
+        assert_eq!(Verdict::of(&account), Verdict::Rejects);
+        account.consistency = Some(Consistency::Frozen);
+        assert_eq!(Verdict::of(&account), Verdict::Disturbed);
+        let said = complaints(&account);
+        assert!(said[0].starts_with("somebody wrote to the source SQL Server, IMIS on db.example.org"), "{said:?}");
+
+        account.consistency = Some(Consistency::Fuzzy);
+        account.rules[0].counted = Some(24_999);
+        let said = complaints(&account);
+        assert!(said.iter().any(|said| said.contains("rows came or went")), "{said:?}");
+    }
 
     #[test]
     fn what_does_not_add_up_is_named() {

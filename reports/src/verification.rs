@@ -4,6 +4,7 @@ use imis_mappings::verify::{
     AreaTotal, CellDifference, ColumnTotal, Difference, DifferenceKind, Group, Status, TableVerdict, Verification,
 };
 
+use crate::consistency;
 use crate::mask::{self, Values};
 use crate::number::counted;
 
@@ -14,6 +15,8 @@ pub(crate) enum Proof {
     Equal,
     /// Everything that differs is named.
     Explained,
+    /// Nothing differs without a reason, but somebody wrote to what was to stand still.
+    Disturbed,
     /// Something differs without a reason.
     Differs,
 }
@@ -24,8 +27,9 @@ impl Proof {
         let explained = found.explained() > 0
             || found.totals.iter().any(|total| explained_total(&total.status))
             || found.areas.iter().any(|area| explained_total(&area.status));
-        match (found.holds(), explained) {
+        match (found.is_equal(), explained) {
             (false, _) => Proof::Differs,
+            (true, _) if !found.disturbed().is_empty() => Proof::Disturbed,
             (true, true) => Proof::Explained,
             (true, false) => Proof::Equal,
         }
@@ -42,14 +46,16 @@ impl Proof {
                     _ => format!("Nothing differs but {} that a named rule explains.", counted(explained, "row")),
                 }
             }
-            Proof::Differs => complaints(found).join("; ") + ".",
+            Proof::Disturbed | Proof::Differs => complaints(found).join("; ") + ".",
         }
     }
 }
 
 /// What differs without a reason, in a few words each.
 pub(crate) fn complaints(found: &Verification) -> Vec<String> {
-    let mut said = Vec::new();
+    let disturbed = [(&found.from, &found.from_reading), (&found.to, &found.to_reading)];
+    let disturbed = disturbed.into_iter().filter(|(name, _)| found.disturbed().contains(&name.as_str()));
+    let mut said: Vec<String> = disturbed.map(|(name, reading)| consistency::disturbed(name, reading)).collect();
     let unexplained = found.unexplained();
     if unexplained > 0 {
         let tables = found.tables.iter().filter(|t| t.unexplained() > 0).count() as u64;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use imis_databases::Consistency;
 use serde::Deserialize;
 
 /// Where tables go that belong to no area: a country's own, for instance.
@@ -40,18 +39,6 @@ pub(crate) fn area(table: &str) -> (usize, &'static str) {
 /// What a hazard or a loss of this name means; empty for a name that only the mapping knows.
 pub(crate) fn meaning(name: &str) -> &'static str {
     words().meanings.get(name).map_or("", String::as_str)
-}
-
-/// What a reader can rely on.
-pub(crate) fn consistency(consistency: Consistency) -> &'static str {
-    match consistency {
-        Consistency::Frozen => "frozen: the source cannot change while it is read",
-        Consistency::SingleTransaction => "one transaction: every table is read as of the same moment",
-        Consistency::Fuzzy => {
-            "fuzzy: the source goes on working while it is read, so tables may not agree. Rehearse like this, but move for \
-             good from a database that stands still"
-        }
-    }
 }
 
 #[cfg(test)]

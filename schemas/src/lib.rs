@@ -5,6 +5,8 @@
 
 pub mod catalog;
 pub mod data_type;
+#[cfg(test)]
+mod fuzz;
 pub mod identify;
 pub mod legacy;
 pub mod name;

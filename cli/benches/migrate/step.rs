@@ -12,7 +12,7 @@ use imis_databases::postgres::{copy_statement, describe_error};
 use imis_databases::{KeyRange, Location, ReadRequest, Source};
 use imis_mappings::bind::{BoundMapping, bind};
 use imis_mappings::language::Mapping;
-use imis_mappings::plan::{Ends, Plan};
+use imis_mappings::plan::{Ends, Plan, ROWS_A_RANGE};
 use imis_mappings::run::{self, Progress};
 use imis_schemas::{Catalog, Column, DataType, Engine, Table};
 use serde::{Deserialize, Serialize};
@@ -248,6 +248,7 @@ async fn bound() -> Outcome<Bound> {
     let namespace = uuid::Uuid::NAMESPACE_URL;
     let fitted = bind(&mapping, &source_catalog, &target_catalog, namespace).await.map_err(|e| e.to_string())?;
     let ends = Ends {
+        rows_a_range: ROWS_A_RANGE,
         source: &source,
         source_catalog: &source_catalog,
         target: None,

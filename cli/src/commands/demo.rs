@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imis_databases::Source;
 use imis_databases::snapshot::SnapshotSource;
 use imis_fixtures::country::{Country, CountryParameters};
+use imis_mappings::plan::ROWS_A_RANGE;
 use imis_mappings::run::{self, Options};
 
 use crate::args::{DEFAULT_PACK, Demo};
@@ -35,7 +36,7 @@ pub(crate) async fn demo(args: Demo, session: &Session) -> Result<u8, Failure> {
     let source: Arc<dyn Source> = Arc::new(SnapshotSource::open(&legacy)?);
     let to = args.to.clone().unwrap_or_else(|| modular.display().to_string());
     let opened = session.ends(source, "a made country".into(), &to, DEFAULT_PACK, None).await?;
-    let plan = opened.plan().await?;
+    let plan = opened.plan(ROWS_A_RANGE).await?;
     session.say(&format!("   {} rules, {} hazards, each decided by name", plan.rules.len(), plan.hazards.len()));
 
     session.say(&format!("3. The migration, into {}", opened.target_location));

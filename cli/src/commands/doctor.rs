@@ -103,7 +103,8 @@ fn flat(value: &serde_json::Value) -> Vec<(String, String)> {
                 serde_json::Value::Bool(b) => vec![(name, if *b { "yes" } else { "no" }.to_owned())],
                 serde_json::Value::String(text) => vec![(name, text.clone())],
                 serde_json::Value::Array(items) => {
-                    items.iter().map(|i| ("note".to_owned(), i.as_str().unwrap_or_default().to_owned())).collect()
+                    let name = if key == "notes" { "note".to_owned() } else { name };
+                    items.iter().map(|i| (name.clone(), i.as_str().unwrap_or_default().to_owned())).collect()
                 }
                 other => vec![(name, other.to_string())],
             }

@@ -12,6 +12,7 @@ use imis_mappings::run::{
 
 use crate::args::{self, DEFAULT_PACK, Migrate};
 use crate::commands::Session;
+use crate::commands::consistency::{self, Begun};
 use crate::commands::plan::Opened;
 use crate::exit::{DATA, DONE, Failure};
 use crate::show;
@@ -31,20 +32,28 @@ pub(crate) async fn migrate(args: Migrate, session: &Session) -> Result<u8, Fail
     let mapping = args.mapping.as_deref().unwrap_or(DEFAULT_PACK);
     let earlier = earlier_run(&args, session).await?;
     if let Some(state) = &earlier
-        && state.phase >= Phase::Finished
+        && state.phase >= Phase::Accounted
     {
         session.say(&format!("Run {} is finished already; there is nothing to resume.", state.run));
         return Ok(DONE);
     }
-    let (from, opened) = open(&args, session, mapping, earlier.as_ref()).await?;
-    let plan = match (&earlier, &args.plan) {
-        (Some(state), _) => Plan::parse(&state.plan)?,
-        (None, Some(path)) => read_plan(path)?,
-        (None, None) => opened.plan().await?,
+    let made = match (&earlier, &args.plan) {
+        (Some(state), _) => Some(Plan::parse(&state.plan)?),
+        (None, Some(path)) => Some(read_plan(path)?),
+        (None, None) => None,
     };
-    refuse_changed(&opened, &plan)?;
+    let (from, opened) = open(&args, session, mapping, earlier.as_ref(), made.as_ref()).await?;
+    let (plan, notes) = match made {
+        Some(plan) => {
+            refuse_changed(&opened, &plan)?;
+            let begun = if earlier.is_some() { Begun::Yes } else { Begun::No };
+            consistency::take_up(&opened, plan, begun).await?
+        }
+        None => (opened.plan(args.rows_a_range).await?, Vec::new()),
+    };
     let id = earlier.map_or_else(run::new_id, |state| state.run);
-    let account = carry_out(session, &opened, &plan, options(&args), id, args.allow_connected).await?;
+    let options = Options { notes, ..options(&args) };
+    let account = carry_out(session, &opened, &plan, options, id, args.allow_connected).await?;
     let code = conclude(session, &account, &plan, args.report.as_deref())?;
     if plan.complete.is_some() {
         session.say(&format!(
@@ -91,18 +100,22 @@ async fn complete(
     }
     let first_plan = Plan::parse(&first.plan)?;
     let pack = args.mapping.clone().or(first_plan.complete).unwrap_or_default();
-    let (_, opened) = open(args, session, &pack, Some(&first)).await?;
+    let made = begun.as_ref().map(|state| Plan::parse(&state.plan)).transpose()?;
+    let (_, opened) = open(args, session, &pack, Some(&first), made.as_ref()).await?;
     if opened.mapping.completes.as_deref() != Some(first_plan.mapping.as_str()) {
         return Err(Failure::schema(format!("{} does not complete {}", opened.mapping.name, first_plan.mapping))
             .with_help(format!("The completing mapping says `completes: {}` in its header.", first_plan.mapping)));
     }
-    let plan = match &begun {
-        Some(state) => Plan::parse(&state.plan)?,
-        None => opened.plan().await?.completing(&first.run),
+    let (plan, notes) = match made {
+        Some(plan) => {
+            refuse_changed(&opened, &plan)?;
+            consistency::take_up(&opened, plan, Begun::Yes).await?
+        }
+        None => (opened.plan(args.rows_a_range).await?.completing(&first.run), Vec::new()),
     };
-    refuse_changed(&opened, &plan)?;
     let id = begun.map_or_else(run::new_id, |state| state.run);
-    let account = carry_out(session, &opened, &plan, options(args), id, args.allow_connected).await?;
+    let options = Options { notes, ..options(args) };
+    let account = carry_out(session, &opened, &plan, options, id, args.allow_connected).await?;
     let account = run::whole(&address, &opened.source, &opened.source_catalog, &first, account).await?;
     conclude(session, &account, &plan, args.report.as_deref())
 }
@@ -113,9 +126,12 @@ async fn open(
     session: &Session,
     mapping: &str,
     earlier: Option<&RunState>,
+    made: Option<&Plan>,
 ) -> Result<(String, Opened), Failure> {
-    let from = session.location(args.from.as_deref().unwrap_or_default())?;
-    let source = session.open(&from).await?;
+    let name = args.from.as_deref().unwrap_or_default();
+    let from = session.location(name)?;
+    let wish = consistency::wish(session.wish(name, args.consistency), args.consistency, made)?;
+    let source = session.open_as(&from, wish).await?;
     let country = match earlier {
         Some(state) => Some(Plan::parse(&state.plan)?.namespace),
         None => args.country,
@@ -140,6 +156,7 @@ fn options(args: &Migrate) -> Options {
             args::OnReject::Continue => OnReject::Continue,
         },
         max_cell: args.max_cell * 1024 * 1024,
+        notes: Vec::new(),
     }
 }
 
@@ -194,11 +211,14 @@ pub(crate) fn conclude(
             .map_err(|e| Failure::failed(format!("the report cannot be written: {e}")))?;
         session.say(&format!("The report: {}", folder.join("index.html").display()));
     }
+    if account.is_disturbed() {
+        session.warn("Somebody wrote to the source while it was read, although it was to stand still. Take the run back with --undo.");
+    }
     if !account.balances() {
         session.say("The account does not balance: see above. Take the run back with --undo.");
         return Ok(DATA);
     }
-    Ok(if account.rejected() > 0 { DATA } else { DONE })
+    Ok(if account.rejected() > 0 || account.is_disturbed() { DATA } else { DONE })
 }
 
 fn read_plan(path: &Path) -> Result<Plan, Failure> {
@@ -227,7 +247,7 @@ async fn earlier_run(args: &Migrate, session: &Session) -> Result<Option<RunStat
     let latest = run::runs(&address).await?.into_iter().find(|state| state.phase != Phase::Undone);
     match latest {
         Some(state) if args.resume => Ok(Some(state)),
-        Some(state) if state.phase < Phase::Finished => Err(Failure::data(format!(
+        Some(state) if state.phase < Phase::Accounted => Err(Failure::data(format!(
             "run {} into this target is not finished (begun {}, {})",
             state.run,
             state.started,

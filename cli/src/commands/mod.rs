@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod consistency;
 mod demo;
 mod doctor;
 mod generate;

@@ -136,7 +136,7 @@ fn modular() -> Result<Catalog, Failure> {
 
 impl Opened {
     /// Makes the plan.
-    pub(crate) async fn plan(&self) -> Result<plan::Plan, Failure> {
+    pub(crate) async fn plan(&self, rows_a_range: u64) -> Result<plan::Plan, Failure> {
         let ends = plan::Ends {
             source: &self.source,
             source_catalog: &self.source_catalog,
@@ -144,6 +144,7 @@ impl Opened {
             target_catalog: &self.target_catalog,
             to: self.target_location.to_string(),
             from: self.from.clone(),
+            rows_a_range,
         };
         Ok(plan::Plan::make(&self.mapping, &self.bound, &ends, self.namespace).await?)
     }
@@ -151,9 +152,10 @@ impl Opened {
 
 pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
     let from = session.location(&args.ends.from)?;
-    let source = session.open(&from).await?;
+    let wish = session.wish(&args.ends.from, args.ends.consistency);
+    let source = session.open_as(&from, wish).await?;
     let opened = session.ends(source, from.to_string(), &args.ends.to, &args.ends.mapping, args.ends.country).await?;
-    let plan = opened.plan().await?;
+    let plan = opened.plan(args.rows_a_range).await?;
     if let Some(path) = &args.output {
         let text = serde_json::to_string_pretty(&plan).map_err(|e| Failure::failed(e.to_string()))?;
         write_private(path, text.as_bytes())?;
@@ -180,6 +182,11 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
             session.say(&format!("The plan: {}. Carry it out with `imis migrate --plan`.", path.display()));
         }
     }
+    let reading = plan.reading.clone().until(opened.source.mark().await);
+    let disturbed = reading.is_disturbed(plan.consistency);
+    if disturbed {
+        session.warn("Somebody wrote to the source while it was read, although it was to stand still.");
+    }
     let refused =
         plan.rules.iter().any(|rule| rule.existing > 0 && rule.policy == "refuse" && !rule_is_later(&plan, rule));
     let rejected = scanned.as_ref().is_some_and(|scanned| scanned.rejected() > 0);
@@ -187,7 +194,7 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
         session
             .say("The target has rows where the mapping refuses them (see `existing`); a migration would stop there.");
     }
-    Ok(if refused || rejected { DATA } else { DONE })
+    Ok(if refused || rejected || disturbed { DATA } else { DONE })
 }
 
 /// Whether an earlier rule to the same table says what becomes of its rows.

@@ -8,14 +8,14 @@ use imis_reports::mask::Values;
 use imis_reports::terminal::Style;
 use imis_schemas::Engine;
 
-use crate::args::{DEFAULT_PACK, Verify};
+use crate::args::{DEFAULT_PACK, Level, Verify};
 use crate::commands::Session;
 use crate::commands::plan::bind_live;
 use crate::exit::{DATA, DONE, Failure};
 use crate::show;
 
 pub(crate) async fn verify(args: Verify, session: &Session) -> Result<u8, Failure> {
-    let (from, to) = (end(&args.from, session).await?, end(&args.to, session).await?);
+    let (from, to) = (end(&args.from, args.consistency, session).await?, to(&args, session).await?);
     let options = Options {
         jobs: args.jobs,
         tables: args.tables.clone(),
@@ -44,12 +44,18 @@ pub(crate) async fn verify(args: Verify, session: &Session) -> Result<u8, Failur
 }
 
 /// Opens a location and describes it.
-async fn end(text: &str, session: &Session) -> Result<(Location, End), Failure> {
+async fn end(text: &str, level: Option<Level>, session: &Session) -> Result<(Location, End), Failure> {
     let location = session.location(text)?;
-    let source = session.open(&location).await?;
+    let source = session.open_as(&location, session.wish(text, level)).await?;
     let catalog = source.catalog().await?;
     let name = location.to_string();
     Ok((location, End { source, catalog, name }))
+}
+
+/// The option is about legacy systems; a PostgreSQL gives all its connections one snapshot unless imis.yaml says otherwise.
+async fn to(args: &Verify, session: &Session) -> Result<(Location, End), Failure> {
+    let is_sql_server = matches!(session.location(&args.to)?, Location::Mssql(_));
+    end(&args.to, args.consistency.filter(|_| is_sql_server), session).await
 }
 
 async fn migration(
@@ -86,6 +92,9 @@ fn conclude(found: &Verification, args: &Verify, session: &Session) -> Result<u8
         imis_reports::write_verification(folder, found, values)
             .map_err(|e| Failure::failed(format!("the report cannot be written: {e}")))?;
         session.say(&format!("The report: {}", folder.join("index.html").display()));
+    }
+    for name in found.disturbed() {
+        session.warn(&format!("Somebody wrote to {name} while it was read, although it was to stand still."));
     }
     Ok(if found.holds() { DONE } else { DATA })
 }

@@ -1,7 +1,8 @@
 //! A folder, the real binary, and databases to point it at.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use imis_databases::postgres::baseline::Shape;
 use imis_fixtures::backend::{Backend, Birth, shared_folder};
@@ -16,6 +17,8 @@ pub(crate) struct Desk {
 /// What the command said.
 pub(crate) struct Said {
     pub(crate) code: i32,
+    /// The signal that ended it.
+    pub(crate) signal: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -42,6 +45,32 @@ impl Desk {
 
     /// Runs `imis` with these arguments. The environment holds nothing of the user's own configuration.
     pub(crate) fn imis(&self, arguments: &[&str]) -> Said {
+        Said::of(self.command(arguments).output().unwrap())
+    }
+
+    /// The same, with the time it took and the most memory that it had, in MiB; 0 where the system does not say.
+    pub(crate) fn measured(&self, arguments: &[&str]) -> (Said, Duration, u64) {
+        let begun = Instant::now();
+        let mut command = self.command(arguments);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let mut peak = 0;
+        while child.try_wait().unwrap().is_none() {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+            peak = peak.max(kib.unwrap_or(0) / 1024);
+            // Whoever never ends is ended.
+            if begun.elapsed() > Duration::from_secs(90) {
+                child.kill().unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        (Said::of(child.wait_with_output().unwrap()), begun.elapsed(), peak)
+    }
+
+    /// The same, not run yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_imis"));
         command.args(arguments).current_dir(self.folder.path()).env("HOME", self.folder.path());
         for (name, _) in std::env::vars() {
@@ -50,14 +79,15 @@ impl Desk {
             }
         }
         command.envs(self.environment.iter().map(|(n, v)| (n, v)));
-        Said::of(command.output().unwrap())
+        command
     }
 }
 
 impl Said {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Said {
             code: output.status.code().unwrap_or(-1),
+            signal: std::os::unix::process::ExitStatusExt::signal(&output.status),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }

@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
 
 mod clean;
+mod consistency;
 mod country;
+mod faults;
 mod generate;
 mod harness;
+mod hostile;
 mod manual;
 mod migrations;
 mod official;
@@ -15,6 +18,7 @@ mod plan;
 mod planted;
 mod refusals;
 mod releases;
+mod roles;
 mod routes;
 mod scaffold;
 mod situations;

@@ -1,6 +1,8 @@
 //! Connection strings of ADO.NET and ODBC, and `HOST\INSTANCE`, as administrators of a legacy system have them at hand.
 
-use super::{CONNECT_TIMEOUT, Encrypt, LocationError, MssqlAddress, Trust, seconds, unknown_option, url};
+use super::{
+    CONNECT_TIMEOUT, Encrypt, LocationError, MSSQL_SILENCE, MssqlAddress, Trust, seconds, unknown_option, url,
+};
 use crate::secret::Secret;
 
 /// What a key of a connection string means to us.
@@ -122,6 +124,7 @@ pub(super) fn parse(text: &str) -> Result<MssqlAddress, LocationError> {
         old_tls: false,
         read_only_intent: false,
         connect_timeout: CONNECT_TIMEOUT,
+        silence: MSSQL_SILENCE,
     };
     for (position, (name, value)) in pairs(text)?.into_iter().enumerate() {
         let Some(key) = key(&name) else { return Err(unknown_option(&name, position + 1, PROPOSED)) };

@@ -15,6 +15,7 @@ fn plain(host: &str, database: &str) -> MssqlAddress {
         old_tls: false,
         read_only_intent: false,
         connect_timeout: 15,
+        silence: 900,
     }
 }
 
@@ -32,12 +33,13 @@ fn addresses_of_sql_server() {
         ("mssql://sa:p@s/s:#%w@h/IMIS", login(plain("h", "IMIS"), "sa", "p@s/s:#%w")),
         ("mssql://[::1]:1444/IMIS", MssqlAddress { port: Some(1444), ..plain("::1", "IMIS") }),
         (
-            "mssql://h/IMIS?encrypt=off&instance=EXPRESS&intent=readonly&timeout=3&tls=old",
+            "mssql://h/IMIS?encrypt=off&instance=EXPRESS&intent=readonly&timeout=3&tls=old&silence=60",
             MssqlAddress {
                 encrypt: Encrypt::Off,
                 instance: Some("EXPRESS".into()),
                 read_only_intent: true,
                 connect_timeout: 3,
+                silence: 60,
                 old_tls: true,
                 ..plain("h", "IMIS")
             },
@@ -94,6 +96,7 @@ fn addresses_of_postgres() {
         sslmode: "prefer".into(),
         sslrootcert: None,
         connect_timeout: 15,
+        silence: 6 * 3600,
     };
     let user = |a: PostgresAddress| PostgresAddress { user: Some("u".into()), ..a };
     let cases = [
@@ -103,8 +106,8 @@ fn addresses_of_postgres() {
         ("postgres:///db", plain("/var/run/postgresql", "db")),
         ("postgres://%2Ftmp%2Fpg/db", plain("/tmp/pg", "db")),
         (
-            "postgres:///db?host=/tmp/pg&port=5999&user=u&connect_timeout=2&application_name=x",
-            PostgresAddress { port: 5999, connect_timeout: 2, ..user(plain("/tmp/pg", "db")) },
+            "postgres:///db?host=/tmp/pg&port=5999&user=u&connect_timeout=2&application_name=x&silence=99",
+            PostgresAddress { port: 5999, connect_timeout: 2, silence: 99, ..user(plain("/tmp/pg", "db")) },
         ),
         (
             "postgres://h/db?sslmode=Verify-Full&sslrootcert=/ca.pem",

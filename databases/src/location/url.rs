@@ -6,13 +6,14 @@
 use std::path::PathBuf;
 
 use super::{
-    CONNECT_TIMEOUT, Encrypt, LocationError, MssqlAddress, PostgresAddress, Trust, closest, seconds, unknown_option,
+    CONNECT_TIMEOUT, Encrypt, LocationError, MSSQL_SILENCE, MssqlAddress, POSTGRES_SILENCE, PostgresAddress, Trust,
+    closest, seconds, silence, unknown_option,
 };
 use crate::secret::Secret;
 
-const MSSQL_OPTIONS: &[&str] = &["encrypt", "trust", "ca", "tls", "instance", "intent", "timeout"];
+const MSSQL_OPTIONS: &[&str] = &["encrypt", "trust", "ca", "tls", "instance", "intent", "timeout", "silence"];
 const POSTGRES_OPTIONS: &[&str] =
-    &["sslmode", "sslrootcert", "host", "port", "dbname", "user", "connect_timeout", "application_name"];
+    &["sslmode", "sslrootcert", "host", "port", "dbname", "user", "connect_timeout", "application_name", "silence"];
 const SSL_MODES: &[&str] = &["disable", "prefer", "require", "verify-ca", "verify-full"];
 /// Where Debian, Ubuntu and Red Hat keep the socket of a PostgreSQL on the same machine.
 const SOCKET_FOLDER: &str = "/var/run/postgresql";
@@ -121,6 +122,7 @@ pub(super) fn mssql(rest: &str) -> Result<MssqlAddress, LocationError> {
         old_tls: false,
         read_only_intent: false,
         connect_timeout: CONNECT_TIMEOUT,
+        silence: MSSQL_SILENCE,
     };
     for (position, (name, value)) in pieces.options.into_iter().enumerate() {
         match name.as_str() {
@@ -156,6 +158,7 @@ pub(super) fn mssql(rest: &str) -> Result<MssqlAddress, LocationError> {
                 }
             }
             "timeout" => address.connect_timeout = seconds(&value)?,
+            "silence" => address.silence = silence(&value)?,
             other => return Err(unknown_option(other, position + 1, MSSQL_OPTIONS)),
         }
     }
@@ -188,6 +191,7 @@ pub(super) fn postgres(rest: &str) -> Result<PostgresAddress, LocationError> {
         sslmode: "prefer".to_owned(),
         sslrootcert: None,
         connect_timeout: CONNECT_TIMEOUT,
+        silence: POSTGRES_SILENCE,
     };
     for (position, (name, value)) in pieces.options.into_iter().enumerate() {
         match name.as_str() {
@@ -205,6 +209,7 @@ pub(super) fn postgres(rest: &str) -> Result<PostgresAddress, LocationError> {
             "user" => address.user = Some(value).filter(|v| !v.is_empty()),
             "password" => address.password = Some(Secret::new(value)),
             "connect_timeout" => address.connect_timeout = seconds(&value)?,
+            "silence" => address.silence = silence(&value)?,
             // The server's list of sessions shows our own name.
             "application_name" => {}
             other => return Err(unknown_option(other, position + 1, POSTGRES_OPTIONS)),

@@ -9,13 +9,20 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
+use super::allowance::Allowance;
 use super::tls::{self, Line, TlsFacts};
+use super::transaction::Transaction;
 use super::trouble;
 use crate::error::{Error, ErrorKind};
 use crate::location::{MssqlAddress, Trust};
 
 /// A logged-in connection.
-pub(super) type Client = TdsClient<Compat<Line>>;
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) tds: TdsClient<Compat<Line>>,
+    /// How much the server may still send.
+    pub(super) allowance: Allowance,
+}
 
 /// How many ranges are read at once at most, where nobody says otherwise.
 pub(super) const READERS: usize = 16;
@@ -35,6 +42,7 @@ pub(super) struct Server {
     idle: Mutex<Vec<(Client, Instant)>>,
     readers: Semaphore,
     keep: usize,
+    transaction: OnceLock<tokio::sync::Mutex<Transaction>>,
 }
 
 impl Server {
@@ -48,6 +56,7 @@ impl Server {
             idle: Mutex::new(Vec::new()),
             readers: Semaphore::new(readers),
             keep: readers,
+            transaction: OnceLock::new(),
         })
     }
 
@@ -58,6 +67,16 @@ impl Server {
     /// What was agreed on for the first connection, if it is encrypted.
     pub(super) fn tls_facts(&self) -> Option<&TlsFacts> {
         self.tls_facts.get()
+    }
+
+    /// From here on everything is read in one transaction.
+    pub(super) fn read_in_one_transaction(&self) {
+        self.transaction.get_or_init(tokio::sync::Mutex::default);
+    }
+
+    /// The transaction in which everything is read, if that was chosen.
+    pub(super) fn transaction(&self) -> Option<&tokio::sync::Mutex<Transaction>> {
+        self.transaction.get()
     }
 
     /// Waits until one more range may be read.
@@ -105,11 +124,13 @@ impl Server {
             )
             .await
             .map_err(|e| trouble::no_line(&address, e))?;
+            let allowance = Allowance::new();
+            let line = line.watched(Duration::from_secs(address.silence), allowance.clone());
             if let Some(facts) = facts {
                 let _ = self.tls_facts.set(facts);
             }
             match TdsClient::connect(config, line.compat_write()).await {
-                Ok(client) => return Ok(client),
+                Ok(tds) => return Ok(Client { tds, allowance }),
                 // A listener of an availability group, or Azure, names the server that has the database.
                 Err(tiberius::error::Error::Routing { host, port }) => {
                     address = MssqlAddress { host, port: Some(port), instance: None, ..address };
@@ -168,7 +189,6 @@ async fn dial(address: &MssqlAddress, config: &Config) -> Result<TcpStream, Erro
             TcpStream::connect(found.as_slice()).await.map_err(|e| trouble::not_connected(address, e))?
         }
     };
-    // Requests are small and wait for their answers; without this each costs a delay.
-    let _ = tcp.set_nodelay(true);
+    crate::socket::tune(&tcp);
     Ok(tcp)
 }

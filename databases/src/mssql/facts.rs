@@ -4,8 +4,9 @@ use serde::Serialize;
 use tiberius::Row;
 
 use super::connect::Server;
-use super::query;
 use super::query::{flag, int, text};
+use super::{consistency, query};
+use crate::consistency::{Consistency, Wish};
 
 /// What was found out about a server, a database and a login. What could not be found out is `None`, with a note.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -36,6 +37,12 @@ pub struct ServerFacts {
     pub read_only: Option<bool>,
     /// Whether it is a database snapshot.
     pub is_snapshot: Option<bool>,
+    /// The best level of consistency that can be had as the database is now, and why.
+    pub consistency: Option<String>,
+    /// What an administrator can do for a better one.
+    pub better_consistency: Vec<String>,
+    /// Where `@@DBTS` stands, the count of changes of tables with a rowversion.
+    pub changes_counted: Option<String>,
     /// The login.
     pub login: Option<String>,
     /// Whether the login may read every table.
@@ -98,6 +105,20 @@ pub(super) async fn facts(server: &Server) -> ServerFacts {
         facts.read_only = Some(flag(&row, 3));
         facts.is_snapshot = Some(int(&row, 4).is_some());
     }
+    let offer = consistency::offer(server).await;
+    facts.consistency = offer.choose(Wish::Auto).map(|choice| {
+        let level = match choice.level {
+            Consistency::Frozen => "frozen",
+            Consistency::SingleTransaction => "single transaction",
+            Consistency::Fuzzy => "fuzzy",
+        };
+        format!("{level}: {}", choice.because)
+    });
+    facts.better_consistency = consistency::advice(facts.database.as_deref().unwrap_or_default(), &offer);
+    facts.changes_counted = consistency::mark(server).await.map(|mark| {
+        let open = if mark.open { "; a change is open that nobody has committed" } else { "" };
+        format!("0x{:016X} (@@DBTS){open}", mark.counter)
+    });
     let permissions = [("SELECT", "the right to read"), ("VIEW DEFINITION", "the right to see definitions")];
     for (permission, what) in permissions {
         let sql = format!("SELECT HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', '{permission}') AS allowed");

@@ -8,15 +8,21 @@
 //!
 //! Nothing is ever written to the source, no lock hints are used, and each range is read with one statement.
 
+mod allowance;
 mod clock;
 mod connect;
+mod consistency;
 mod decode;
 mod facts;
+#[cfg(test)]
+mod fuzz;
 mod introspect;
+mod oversize;
 mod query;
 mod read;
 mod select;
 mod tls;
+mod transaction;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -28,9 +34,10 @@ use tokio::sync::OnceCell;
 
 pub use self::facts::ServerFacts;
 pub use self::tls::TlsFacts;
+use crate::consistency::{Choice, Consistency, Mark, Reading, Wish};
 use crate::error::Error;
 use crate::location::MssqlAddress;
-use crate::source::{Answer, ChunkStream, Consistency, ReadRequest, Rights, Source};
+use crate::source::{Answer, ChunkStream, ReadRequest, Rights, Source};
 
 /// The collation of the database.
 const DATABASE_COLLATION: &str = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS nvarchar(128)) AS name";
@@ -52,6 +59,10 @@ struct Shared {
     catalog: OnceCell<Arc<Catalog>>,
     collation: OnceCell<Option<String>>,
     cuts: Mutex<BTreeMap<(String, String), u64>>,
+    wish: Wish,
+    choice: OnceCell<Choice>,
+    /// Where the count of changes stood before the first read.
+    before: OnceCell<Option<Mark>>,
 }
 
 impl Shared {
@@ -68,6 +79,18 @@ impl Shared {
     async fn code_page(&self, collation: &str) -> Option<i64> {
         let rows = query::rows(&self.server, "asking for a code page", &code_page_sql(collation)).await.ok()?;
         query::int(rows.first()?, 0)
+    }
+
+    async fn choice(&self) -> Result<&Choice, Error> {
+        let settle = || async {
+            let offer = consistency::offer(&self.server).await;
+            offer.choose(self.wish).ok_or_else(|| trouble::not_allowed(self.server.address()))
+        };
+        self.choice.get_or_try_init(settle).await
+    }
+
+    async fn mark_before(&self) -> Option<Mark> {
+        *self.before.get_or_init(|| consistency::mark(&self.server)).await
     }
 
     fn note_cuts<'a>(&self, table: &TableName, cuts: impl Iterator<Item = (&'a str, u64)>) {
@@ -87,12 +110,29 @@ impl MssqlSource {
         Self::connect_for(address, connect::READERS).await
     }
 
+    /// Connects, and settles what can be relied on before anything is read.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses, or cannot give what is wished for.
+    pub async fn connect_as(address: &MssqlAddress, wish: Wish) -> Result<Self, Error> {
+        let source = Self::connect_with(address, connect::READERS, wish).await?;
+        source.shared.mark_before().await;
+        if source.shared.choice().await?.level == Consistency::SingleTransaction {
+            source.shared.server.read_in_one_transaction();
+        }
+        Ok(source)
+    }
+
     /// Connects for so many ranges at once at most. Whoever opens more streams than that at the same time must not wait
     /// for one of them before the others go on.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub async fn connect_for(address: &MssqlAddress, readers: usize) -> Result<Self, Error> {
+        Self::connect_with(address, readers, Wish::Fuzzy).await
+    }
+
+    async fn connect_with(address: &MssqlAddress, readers: usize, wish: Wish) -> Result<Self, Error> {
         let server = connect::Server::new(address, readers)?;
         let client = server.client().await?;
         server.give_back(client);
@@ -102,6 +142,9 @@ impl MssqlSource {
                 catalog: OnceCell::new(),
                 collation: OnceCell::new(),
                 cuts: Mutex::new(BTreeMap::new()),
+                wish,
+                choice: OnceCell::new(),
+                before: OnceCell::new(),
             }),
         })
     }
@@ -144,13 +187,18 @@ impl Source for MssqlSource {
     }
 
     async fn consistency(&self) -> Result<Consistency, Error> {
-        // A readable secondary of an availability group calls itself read-only, too, but goes on changing; its
-        // `is_read_only` is 0. A login that may not see this is told nothing, and so relies on nothing.
-        let sql = "SELECT is_read_only, source_database_id FROM sys.databases WHERE name = DB_NAME()";
-        let rows = query::rows(&self.shared.server, "asking whether the database is read-only", sql).await;
-        let frozen =
-            rows.is_ok_and(|rows| rows.first().is_some_and(|row| query::flag(row, 0) || query::int(row, 1).is_some()));
-        Ok(if frozen { Consistency::Frozen } else { Consistency::Fuzzy })
+        Ok(self.shared.choice().await?.level)
+    }
+
+    async fn reading(&self) -> Result<(Consistency, Reading), Error> {
+        let before = self.shared.mark_before().await;
+        let choice = self.shared.choice().await?;
+        let reading = Reading { because: choice.because.clone(), declared: choice.declared, before, after: None };
+        Ok((choice.level, reading))
+    }
+
+    async fn mark(&self) -> Option<Mark> {
+        consistency::mark(&self.shared.server).await
     }
 
     async fn rights(&self) -> Rights {
@@ -162,7 +210,7 @@ impl Source for MssqlSource {
     }
 
     async fn answer(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
-        let rows = query::rows(&self.shared.server, doing, sql).await?;
+        let rows = query::rows_within(&self.shared.server, doing, sql).await?;
         Ok(Some(rows.iter().map(|row| (0..row.len()).map(|at| query::text(row, at)).collect()).collect()))
     }
 

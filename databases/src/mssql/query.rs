@@ -2,27 +2,59 @@
 
 use std::time::Duration;
 
-use tiberius::{ColumnData, Row};
+use futures::StreamExt;
+use tiberius::{ColumnData, QueryItem, Row};
 
+use super::allowance::Allowance;
 use super::connect::Server;
+use super::transaction::Lease;
 use super::{decode, trouble};
 use crate::error::Error;
 
-/// How long the answer to a question about the catalogue may take. Counting a large table may take longer.
-const PATIENCE: Duration = Duration::from_secs(1800);
+/// The answer to a question about the catalogue may take twice as long as a server may be silent: counting a large table
+/// takes its time.
+const PATIENCE: u64 = 2;
+/// Rows of such an answer at most. A catalogue of that size would be none.
+const ROWS: usize = 200_000;
 
-/// All rows of a statement's answer.
+/// All rows of a statement's answer, about the server or the catalogue.
 pub(super) async fn rows(server: &Server, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
-    let mut client = server.client().await?;
+    ask(server, Lease::Own(server.client().await?), doing, sql).await
+}
+
+/// All rows of a statement's answer, in the state that is read.
+pub(super) async fn rows_within(server: &Server, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
+    ask(server, server.lease(doing).await?, doing, sql).await
+}
+
+async fn ask(server: &Server, mut lease: Lease<'_>, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
+    let client = lease.client(Allowance::answer)?;
+    let allowance = client.allowance.clone();
     let answer = async {
-        let answer = client.simple_query(sql).await?;
-        answer.into_first_result().await
+        let mut answer = client.tds.simple_query(sql).await?;
+        allowance.answer();
+        let (mut rows, mut results) = (Vec::new(), 0);
+        while let Some(item) = answer.next().await {
+            match item? {
+                QueryItem::Metadata(_) => results += 1,
+                QueryItem::Row(row) if results <= 1 && rows.len() < ROWS => rows.push(row),
+                QueryItem::Row(_) if results <= 1 => return Ok(None),
+                QueryItem::Row(_) => {}
+            }
+        }
+        Ok(Some(rows))
     };
-    let answer = tokio::time::timeout(PATIENCE, answer).await;
-    let answer = answer.map_err(|_| trouble::silent(server.address(), doing, PATIENCE.as_secs()))?;
-    let rows = answer.map_err(|e| trouble::failed(server.address(), doing, e))?;
-    server.give_back(client);
-    Ok(rows)
+    let patience = PATIENCE * server.address().silence;
+    let answer = tokio::time::timeout(Duration::from_secs(patience), answer).await;
+    let answer = answer.map_err(|_| trouble::slow(server.address(), doing, patience));
+    let rows = answer.and_then(|rows| rows.map_err(|e| trouble::failed(server.address(), doing, e)));
+    match rows.and_then(|rows| rows.ok_or_else(|| trouble::endless(server.address(), doing, ROWS as u64))) {
+        Ok(rows) => {
+            lease.give_back(server);
+            Ok(rows)
+        }
+        Err(error) => Err(lease.failed(doing, error).await),
+    }
 }
 
 /// A text; `None` for NULL and what is no text.

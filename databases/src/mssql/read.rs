@@ -2,23 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use imis_schemas::{Column, DataType, Engine, TableName};
 use tiberius::{ColumnData, QueryItem, Row};
+use tokio::sync::oneshot;
 
 use super::connect::Server;
 use super::decode::{self, Gatherer, Taken};
 use super::select::{Form, Selection};
-use super::{Shared, query, trouble};
+use super::{Shared, oversize, query, trouble};
 use crate::error::{Error, ErrorKind};
 use crate::source::{Chunk, ChunkStream, Denied, ReadRequest, RefusedRow, Rights};
+use crate::spool::Spool;
 
-/// How long a server may be silent in the middle of an answer: a lock may be waited for, a dead line not for ever.
-const SILENCE: Duration = Duration::from_secs(900);
+/// Rows too large to be read that are passed over in one reading. Each of them was half on the line before it was known.
+const MOST_OVERSIZED: usize = 1_000;
 /// How many bytes of a table without an order are kept back until it is certain that its texts can be read plainly.
 const KEPT_BACK: usize = 16 * 1024 * 1024;
 
@@ -28,6 +29,36 @@ const KEPT_BACK: usize = 16 * 1024 * 1024;
 /// from the key behind the last row. A table without such a key has no order: its rows are kept back until all are
 /// there or they are too many, and in both bad cases it is read as bytes from its start, before any row was handed on.
 pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
+    if shared.server.transaction().is_some() { drained(shared, request) } else { straight(shared, request) }
+}
+
+/// The same by way of a spool, as fast as the server gives them: a connection that others wait for must not wait for them.
+fn drained(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
+    let spool = async move {
+        let (sender, receiver) = oneshot::channel();
+        tokio::spawn(async move {
+            let drain = async {
+                let mut spool = Spool::new();
+                let mut chunks = straight(shared, request);
+                while let Some(chunk) = chunks.next().await {
+                    spool.push_chunk(chunk?)?;
+                    // Whoever asked may have gone. What the server still sends is stepped over by the next statement.
+                    if sender.is_closed() {
+                        break;
+                    }
+                }
+                Ok::<_, Error>(spool)
+            };
+            let spool = drain.await;
+            let _ = sender.send(spool);
+        });
+        let spool = receiver.await.map_err(|e| Error::failed("reading the source broke off").caused_by(e))??;
+        Ok::<_, Error>(stream::iter(spool.into_chunks()?))
+    };
+    Box::pin(stream::once(spool).try_flatten())
+}
+
+fn straight(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
     Box::pin(async_stream::try_stream! {
         let server = &shared.server;
         let doing = format!("reading {}", request.table.table_name());
@@ -35,43 +66,68 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
         let mut selection = Selection::new(&request, shared.collation().await)?;
         let mut from = request.range.from;
         let mut form = Form::Plain;
+        let (mut seen, mut skipped) = (0_u64, 0);
         loop {
             let plain = form == Form::Plain && selection.has_text();
             let keep_back = plain && selection.order.is_none();
             let mut kept = Kept::default();
             let mut batch = Gathering::new(&request, &selection, form)?;
-            let mut client = server.client().await?;
-            let is_complete = {
-                let answer = client.simple_query(selection.sql(form, from)).await;
-                let mut answer = answer.map_err(|e| trouble::failed(server.address(), &doing, e))?;
-                loop {
-                    let next = tokio::time::timeout(SILENCE, answer.next()).await;
-                    match next.map_err(|_| trouble::silent(server.address(), &doing, SILENCE.as_secs()))? {
-                        None => break true,
-                        Some(Ok(QueryItem::Metadata(_))) => {}
-                        Some(Ok(QueryItem::Row(row))) => {
-                            batch.take(&row)?;
-                            if batch.is_full() && !keep_back {
-                                yield batch.finish()?;
-                            } else if batch.is_full() {
-                                kept.bytes += batch.bytes;
-                                kept.chunks.push(batch.finish()?);
-                                if kept.bytes > KEPT_BACK {
-                                    break false;
+            let mut lease = server.lease(&doing).await?;
+            let shared_lease = lease.is_shared();
+            let ended = {
+                let client = lease.client(|allowance| allowance.row(request.max_cell))?;
+                let allowance = client.allowance.clone();
+                match client.tds.simple_query(selection.sql(form, from)).await {
+                    Err(error) => Ended::Badly(trouble::failed(server.address(), &doing, error)),
+                    Ok(mut answer) => loop {
+                        allowance.row(request.max_cell);
+                        match answer.next().await {
+                            None => break Ended::Whole,
+                            Some(Ok(QueryItem::Metadata(_))) => {}
+                            Some(Ok(QueryItem::Row(row))) => {
+                                seen += 1;
+                                if seen > request.at_most {
+                                    break Ended::Badly(trouble::endless(server.address(), &doing, request.at_most));
+                                }
+                                batch.take(&row)?;
+                                if batch.is_full() && !keep_back {
+                                    yield batch.finish()?;
+                                } else if batch.is_full() {
+                                    kept.bytes += batch.bytes;
+                                    kept.chunks.push(batch.finish()?);
+                                    if kept.bytes > KEPT_BACK {
+                                        break Ended::Early;
+                                    }
                                 }
                             }
+                            Some(Err(error)) if plain && may_be_a_text(&error) => break Ended::Early,
+                            // The line is closed with that; a transaction of all readers would be gone with it.
+                            Some(Err(_)) if allowance.is_exceeded() && shared_lease => {
+                                break Ended::Badly(trouble::oversized(server.address(), &doing));
+                            }
+                            Some(Err(_)) if allowance.is_exceeded() && selection.order.is_some() => {
+                                break Ended::Oversized;
+                            }
+                            Some(Err(error)) => {
+                                break Ended::Badly(trouble::failed(server.address(), &doing, error));
+                            }
                         }
-                        Some(Err(error)) if plain && may_be_a_text(&error) => break false,
-                        Some(Err(error)) => Err(trouble::failed(server.address(), &doing, error))?,
-                    }
+                    },
                 }
             };
-            if is_complete {
-                server.give_back(client);
-            } else {
-                // It is in the middle of an answer; when it closes, the server stops.
-                drop(client);
-            }
+            let oversized = matches!(ended, Ended::Oversized);
+            let is_complete = match ended {
+                Ended::Whole => {
+                    lease.give_back(server);
+                    true
+                }
+                // It is in the middle of an answer: a connection of its own closes here, and the server stops.
+                Ended::Early | Ended::Oversized => {
+                    drop(lease);
+                    false
+                }
+                Ended::Badly(error) => Err(lease.failed(&doing, error).await)?,
+            };
             if is_complete || !keep_back {
                 shared.note_cuts(&request.table.table_name(), batch.cuts());
                 for chunk in kept.chunks {
@@ -83,6 +139,22 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             }
             if is_complete {
                 break;
+            }
+            if oversized {
+                skipped += 1;
+                let next = batch.last_key.map_or(from, |last| last.checked_add(1));
+                let (key, row) = oversize::next_row(server, &request, &selection, next).await?;
+                if skipped > MOST_OVERSIZED {
+                    Err(trouble::oversized(server.address(), &doing))?;
+                }
+                let mut chunk = Gathering::new(&request, &selection, form)?.finish()?;
+                chunk.refused.push(row);
+                yield chunk;
+                if key == i64::MAX {
+                    break;
+                }
+                from = Some(key + 1);
+                continue;
             }
             from = match (selection.order, batch.last_key) {
                 (Some(_), Some(_)) if !batch.in_order => {
@@ -98,6 +170,17 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             form = Form::Bytes;
         }
     })
+}
+
+/// How an answer ended.
+enum Ended {
+    /// All of it was read.
+    Whole,
+    /// The rest of it is read in another way.
+    Early,
+    /// A row had more bytes than any may have, and the line is closed.
+    Oversized,
+    Badly(Error),
 }
 
 /// Chunks of a table without an order, until it is certain that they may be handed on.
@@ -132,7 +215,7 @@ async fn learn_code_pages(shared: &Shared, selection: &mut Selection) {
 }
 
 /// A batch that is being gathered.
-struct Gathering<'a> {
+pub(super) struct Gathering<'a> {
     request: &'a ReadRequest,
     schema: Arc<Schema>,
     /// For each slot its column, if it was asked for.
@@ -154,7 +237,7 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    fn new(request: &'a ReadRequest, selection: &Selection, form: Form) -> Result<Self, Error> {
+    pub(super) fn new(request: &'a ReadRequest, selection: &Selection, form: Form) -> Result<Self, Error> {
         let mut gatherers = Vec::new();
         let mut fields = Vec::new();
         for slot in &selection.slots {
@@ -197,10 +280,15 @@ impl<'a> Gathering<'a> {
     }
 
     /// Takes a row: all of it, or none of it and its key among the refused.
-    fn take(&mut self, row: &Row) -> Result<(), Error> {
+    pub(super) fn take(&mut self, row: &Row) -> Result<(), Error> {
         if let Some(order) = self.order {
             let cell = row.cells().nth(order).map(|(_, cell)| cell);
             let key = cell.and_then(decode::whole::<i64>).ok_or_else(|| self.misfit(order, "something else"))?;
+            let range = &self.request.range;
+            if range.from.is_some_and(|from| key < from) || range.to.is_some_and(|to| key >= to) {
+                let table = self.request.table.table_name();
+                return Err(Error::failed(format!("reading {table} failed: the server sends rows of another range")));
+            }
             self.in_order &= self.last_key.is_none_or(|last| last < key);
             self.last_key = Some(key);
         }
@@ -278,7 +366,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// The rows so far as a chunk; the next ones begin a new chunk.
-    fn finish(&mut self) -> Result<Chunk, Error> {
+    pub(super) fn finish(&mut self) -> Result<Chunk, Error> {
         let columns = self.gatherers.iter_mut().flatten().map(Gatherer::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|e| {
@@ -296,7 +384,7 @@ impl<'a> Gathering<'a> {
 /// `COUNT_BIG(*)`.
 pub(super) async fn count(server: &Server, table: &TableName) -> Result<u64, Error> {
     let sql = format!("SELECT COUNT_BIG(*) AS n FROM {}", table.sql(Engine::Mssql));
-    let rows = query::rows(server, &format!("counting {table}"), &sql).await?;
+    let rows = query::rows_within(server, &format!("counting {table}"), &sql).await?;
     let count = rows.first().and_then(|r| query::int(r, 0)).and_then(|n| u64::try_from(n).ok());
     count.ok_or_else(|| Error::failed(format!("the server does not say how many rows {table} has")))
 }
@@ -325,7 +413,7 @@ pub(super) async fn filled(server: &Server, table: &TableName, columns: &[&Colum
     let counts = counts.collect::<Vec<_>>().join(", ");
     let sql = format!("SELECT {counts} FROM {}", table.sql(Engine::Mssql));
     let doing = format!("counting what columns of {table} hold");
-    let rows = query::rows(server, &doing, &sql).await?;
+    let rows = query::rows_within(server, &doing, &sql).await?;
     let row = rows.first().ok_or_else(|| Error::failed(format!("{doing}: the server does not answer")))?;
     let count = |at| query::int(row, at).and_then(|n| u64::try_from(n).ok()).unwrap_or_default();
     Ok((0..columns.len()).map(count).collect())
@@ -374,6 +462,6 @@ pub(super) async fn bounds(server: &Server, table: &TableName, column: &str) -> 
         "SELECT CAST(MIN({column}) AS bigint) AS least, CAST(MAX({column}) AS bigint) AS greatest FROM {}",
         table.sql(Engine::Mssql)
     );
-    let rows = query::rows(server, &format!("reading the bounds of {table}"), &sql).await?;
+    let rows = query::rows_within(server, &format!("reading the bounds of {table}"), &sql).await?;
     Ok(rows.first().and_then(|r| query::int(r, 0).zip(query::int(r, 1))))
 }

@@ -47,13 +47,13 @@ pub(super) struct Slot {
 /// What is read from a table, and how.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
-    table: String,
+    pub(super) table: String,
     pub(super) slots: Vec<Slot>,
     /// Where the columns of the primary key are among the slots.
     pub(super) key: Vec<usize>,
     /// Where the column is by which the rows come in order; there is none where no whole number is the key.
     pub(super) order: Option<usize>,
-    to: Option<i64>,
+    pub(super) to: Option<i64>,
     /// Who decodes texts of a code page in [`Form::Plain`].
     texts: Texts,
 }

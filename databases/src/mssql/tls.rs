@@ -9,6 +9,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use openssl::ssl::{SslConnector, SslMethod, SslOptions, SslVerifyMode, SslVersion};
 use openssl::x509::verify::X509VerifyFlags;
@@ -17,10 +18,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
+use super::allowance::Allowance;
 use crate::error::{Error, ErrorKind};
 use crate::location::{Encrypt, MssqlAddress, Trust};
+use crate::pace::Pace;
 
 const HEADER: usize = 8;
+/// Until a line is [watched](Line::watched), which it is before anything is read from it.
+const UNWATCHED: Duration = Duration::from_secs(3600);
 const PRELOGIN: u8 = 0x12;
 const TABULAR: u8 = 0x04;
 const LAST_PACKET: u8 = 0x01;
@@ -31,6 +36,9 @@ const ENCRYPT_OFF: u8 = 0;
 const ENCRYPT_ON: u8 = 1;
 const ENCRYPT_NOT_SUPPORTED: u8 = 2;
 const ENCRYPT_REQUIRED: u8 = 3;
+
+/// How the text begins that says why a line was given up.
+pub(super) const STALLED: &str = "the server has sent ";
 
 /// What was agreed on for a line that is encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,7 +222,7 @@ async fn read_answer(tcp: &mut TcpStream) -> Result<Vec<u8>, LineError> {
 }
 
 /// What the server's PRELOGIN says of encryption; `None` if it is no PRELOGIN.
-fn encryption(answer: &[u8]) -> Option<u8> {
+pub(super) fn encryption(answer: &[u8]) -> Option<u8> {
     let mut table = answer;
     loop {
         match *table {
@@ -325,6 +333,9 @@ impl AsyncWrite for Envelope {
 #[derive(Debug)]
 enum Wire {
     Plain(TcpStream),
+    /// What a test says.
+    #[cfg(test)]
+    Memory(crate::fuzz::Memory),
     Encrypted(Box<SslStream<Envelope>>),
 }
 
@@ -332,6 +343,10 @@ enum Wire {
 #[derive(Debug)]
 pub(super) struct Line {
     wire: Wire,
+    /// How long the server may keep us waiting.
+    pace: Pace,
+    /// How much it may send.
+    allowance: Allowance,
     /// tiberius' greeting as far as it came; `None` once it was answered.
     greeting: Option<Vec<u8>>,
     /// The answer as far as it was not read yet.
@@ -340,7 +355,20 @@ pub(super) struct Line {
 
 impl Line {
     fn new(wire: Wire) -> Self {
-        Line { wire, greeting: Some(Vec::new()), answer: Vec::new() }
+        let pace = Pace::new(UNWATCHED);
+        Line { wire, pace, allowance: Allowance::new(), greeting: Some(Vec::new()), answer: Vec::new() }
+    }
+
+    /// A line whose other end is a test.
+    #[cfg(test)]
+    pub(super) fn over(memory: crate::fuzz::Memory) -> Self {
+        Line::new(Wire::Memory(memory))
+    }
+
+    /// Watches the server from now on: how long it may be silent, and how much it may send.
+    pub(super) fn watched(mut self, silence: Duration, allowance: Allowance) -> Self {
+        (self.pace, self.allowance) = (Pace::new(silence), allowance);
+        self
     }
 }
 
@@ -351,9 +379,29 @@ impl AsyncRead for Line {
             buf.put_slice(&self.answer.drain(..now).collect::<Vec<_>>());
             return Poll::Ready(Ok(()));
         }
-        match &mut self.wire {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        let polled = match &mut this.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            #[cfg(test)]
+            Wire::Memory(memory) => Pin::new(memory).poll_read(cx, buf),
             Wire::Encrypted(tls) => Pin::new(&mut **tls).poll_read(cx, buf),
+        };
+        let stall = match polled {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {
+                let came = buf.filled().len() - before;
+                this.allowance.take(came).map_err(io::Error::other)?;
+                this.pace.arrived(came)
+            }
+            Poll::Pending => this.pace.waits(cx),
+        };
+        match (stall, polled) {
+            (Some(stall), _) => {
+                let says = format!("the server {}", stall.says(this.pace.silence()));
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, says)))
+            }
+            (None, polled) => polled,
         }
     }
 }
@@ -377,8 +425,12 @@ impl AsyncWrite for Line {
             }
             return Poll::Ready(Ok(taken));
         }
+        // Another question: what it took to answer the one before does not count.
+        this.pace.begin();
         match &mut this.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            #[cfg(test)]
+            Wire::Memory(memory) => Pin::new(memory).poll_write(cx, buf),
             Wire::Encrypted(tls) => Pin::new(&mut **tls).poll_write(cx, buf),
         }
     }
@@ -386,6 +438,8 @@ impl AsyncWrite for Line {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            #[cfg(test)]
+            Wire::Memory(memory) => Pin::new(memory).poll_flush(cx),
             Wire::Encrypted(tls) => Pin::new(&mut **tls).poll_flush(cx),
         }
     }
@@ -393,6 +447,8 @@ impl AsyncWrite for Line {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            #[cfg(test)]
+            Wire::Memory(memory) => Pin::new(memory).poll_shutdown(cx),
             Wire::Encrypted(tls) => Pin::new(&mut **tls).poll_shutdown(cx),
         }
     }

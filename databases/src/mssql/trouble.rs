@@ -8,7 +8,8 @@ use std::io;
 use openssl::x509::X509VerifyResult;
 use tiberius::error::TokenError;
 
-use super::tls::LineError;
+use super::consistency;
+use super::tls::{LineError, STALLED};
 use crate::error::{Error, ErrorKind};
 use crate::location::MssqlAddress;
 
@@ -32,6 +33,7 @@ pub(super) fn unresolved(address: &MssqlAddress, cause: io::Error) -> Error {
 pub(super) fn timed_out(address: &MssqlAddress) -> Error {
     unreachable(format!("{} did not answer within {} s", place(address), address.connect_timeout))
         .with_help("Check host, port and firewall; timeout=SECONDS in the address waits longer.")
+        .passing()
 }
 
 /// No TCP connection came about.
@@ -42,7 +44,7 @@ pub(super) fn not_connected(address: &MssqlAddress, cause: io::Error) -> Error {
         io::ErrorKind::ConnectionRefused => format!("nothing listens at {}", address.server()),
         _ => format!("{} cannot be reached", place(address)),
     };
-    unreachable(message).with_help(help).caused_by(cause)
+    unreachable(message).with_help(help).caused_by(cause).passing()
 }
 
 /// The SQL Browser did not say where an instance listens.
@@ -59,9 +61,10 @@ pub(super) fn no_instance(address: &MssqlAddress) -> Error {
 pub(super) fn no_line(address: &MssqlAddress, error: LineError) -> Error {
     let place = place(address);
     match error {
-        LineError::Broken(cause) => {
-            unreachable(format!("the connection to {place} broke off during the greeting")).caused_by(cause)
-        }
+        LineError::Broken(cause) => unreachable(format!("the connection to {place} broke off during the greeting"))
+            .with_help("Is it a SQL Server? Check host and port.")
+            .caused_by(cause)
+            .passing(),
         LineError::NotSqlServer => unreachable(format!("what listens at {} is not a SQL Server", address.server()))
             .with_help("Check the port; SQL Server's own is 1433."),
         LineError::NoEncryption => unreachable(format!("{place} offers no encryption")).with_help(
@@ -153,8 +156,16 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
                 ),
                 207 | 208 => Error::new(ErrorKind::Schema, format!("{message}: {}", token.message()))
                     .with_help("Either this server does not have it, or the schema was changed since it was read."),
+                3952 => not_allowed(address),
+                3961 => Error::new(ErrorKind::Schema, format!("{message}: it was altered since the transaction began"))
+                    .with_help("Start again: the transaction sees rows of a shape that is no more."),
+                3958 | 3966 | 3967 => Error::failed(format!("{message}: tempdb has no room for the old versions of rows"))
+                    .with_help(
+                        "Give tempdb more room, read when the system is quieter, or read from a database that stands still.",
+                    ),
                 1205 | 1222 => unreachable(format!("{message}: somebody else held a lock"))
-                    .with_help("Try again when the system is quieter."),
+                    .with_help("Try again when the system is quieter.")
+                    .passing(),
                 _ => server_error(&message, token),
             }
         }
@@ -162,24 +173,84 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
             broken(&format!("the connection to {place} broke off while {doing}"), error)
         }
         // The rest quotes no values: it speaks of lengths, tokens and encodings.
-        _ => Error::failed(format!("{doing} failed: the answer of {place} cannot be understood")).caused_by(error),
+        _ => Error::failed(format!("{doing} failed: the answer of {place} cannot be understood"))
+            .caused_by(error)
+            .with_help("Is there something between us and the server that changes what it sends? Then read past it."),
     }
 }
 
-/// The server stayed silent for too long in the middle of an answer.
-pub(super) fn silent(address: &MssqlAddress, doing: &str, seconds: u64) -> Error {
-    unreachable(format!("{} has sent nothing for {seconds} s while {doing}", place(address)))
+/// All reads cannot be in one transaction: the database does not allow it.
+pub(super) fn not_allowed(address: &MssqlAddress) -> Error {
+    let message = format!("the database {} of {} allows no snapshot transaction", address.database, place(address));
+    unreachable(message).with_help(format!(
+        "An administrator can allow it, while everybody works: {}. Or read with --consistency frozen from a database that \
+         stands still.",
+        consistency::allow(&address.database)
+    ))
 }
 
+/// The one transaction in which everything is read is gone. It is not worth another try: that would read another state.
+pub(super) fn transaction_lost(doing: &str, cause: Option<Error>) -> Error {
+    let error = Error::failed(format!("the one transaction in which the source is read was lost while {doing}"))
+        .with_help(
+            "What is read from now on would be of another moment than what was read so far: take the run back with --undo \
+             and start again. Where the line breaks, read from a source that stands still (a read-only database, a database \
+             snapshot, a restored backup), or take an `imis snapshot` near the server.",
+        );
+    match cause {
+        Some(cause) => error.caused_by(cause),
+        None => error,
+    }
+}
+
+/// The server took too long for the whole of an answer.
+pub(super) fn slow(address: &MssqlAddress, doing: &str, seconds: u64) -> Error {
+    unreachable(format!("{} did not come to an end within {seconds} s while {doing}", place(address)))
+        .with_help(PATIENCE_HELP)
+        .passing()
+}
+
+/// A row has more bytes than any may have, and cannot be passed over.
+pub(super) fn oversized(address: &MssqlAddress, doing: &str) -> Error {
+    Error::failed(format!("{doing} failed: {} sends rows larger than a cell may be", place(address)))
+        .with_help("--max-cell=MIB lets in larger cells; it costs three times as much memory.")
+}
+
+/// The server sends more rows than there can be.
+pub(super) fn endless(address: &MssqlAddress, doing: &str, rows: u64) -> Error {
+    Error::failed(format!(
+        "{doing} failed: {} sends more than {rows} rows, and there cannot be as many",
+        place(address)
+    ))
+    .with_help("Is it a SQL Server? If the table grew that much meanwhile, start again.")
+}
+
+const PATIENCE_HELP: &str = "silence=SECONDS in the address waits longer. Is the server busy, does another session hold a lock, is the line dead?";
+
 fn broken(message: &str, cause: tiberius::error::Error) -> Error {
-    unreachable(message.to_owned()).caused_by(cause)
+    // tiberius wraps what the line says once or twice, always with the same words.
+    let text = cause.to_string();
+    let said = text.rsplit("performing I/O: ").next().unwrap_or(&text).to_owned();
+    let help = if said.starts_with(STALLED) {
+        PATIENCE_HELP
+    } else {
+        "Try again. If it stays, look into the server's error log, and at what lies on the way."
+    };
+    unreachable(message.to_owned()).with_help(help).caused_by(said).passing()
 }
 
 /// An error that we do not know by its number. Those of severity 20 and above end the connection.
 fn server_error(message: &str, token: &TokenError) -> Error {
     let kind = if token.class() >= 20 { ErrorKind::Unreachable } else { ErrorKind::Failed };
     let text = if may_quote_a_value(token.code()) { "a value cannot be converted" } else { token.message() };
+    // A server that stops, starts, fails over or runs short of memory or workers.
+    let passes = token.class() >= 20
+        || matches!(
+            token.code(),
+            701 | 802 | 8645 | 8651 | 17142 | 6005 | 6006 | 18401 | 983 | 10928 | 10929 | 40197 | 40501 | 40613
+        );
     Error::new(kind, format!("{message}: {text} (error {}, severity {})", token.code(), token.class()))
+        .passing_if(passes)
 }
 
 /// Errors whose text the server fills with the value that it choked on.

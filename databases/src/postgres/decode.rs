@@ -146,6 +146,8 @@ pub(super) struct Decoder {
     started: bool,
     ended: bool,
     rows: usize,
+    /// Rows of all batches, the refused ones included.
+    seen: u64,
     bytes: usize,
     max_cell: usize,
     refused: Vec<RefusedRow>,
@@ -167,6 +169,7 @@ impl Decoder {
             started: false,
             ended: false,
             rows: 0,
+            seen: 0,
             bytes: 0,
             max_cell,
             refused: Vec::new(),
@@ -220,6 +223,7 @@ impl Decoder {
 
     fn row(&mut self, mut row: Bytes) -> Result<(), Error> {
         self.bytes += row.len();
+        self.seen += 1;
         row.advance(2);
         let mut fields = Vec::with_capacity(self.columns.len());
         for _ in 0..self.columns.len() {
@@ -266,6 +270,11 @@ impl Decoder {
             _ => String::from_utf8_lossy(field).into_owned(),
         };
         Some((column.name.clone(), value))
+    }
+
+    /// Rows that came so far.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
     }
 
     /// Whether enough has been gathered for a batch.

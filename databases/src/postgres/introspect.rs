@@ -6,7 +6,7 @@ use imis_schemas::catalog::{Catalog, Check, Column, ForeignKey, Index, Key, Know
 use imis_schemas::{Engine, TableName};
 use tokio_postgres::{Client, Row};
 
-use super::connect::describe_error;
+use super::connect::{cell, describe_error};
 use crate::error::Error;
 
 /// The schema in which imis keeps its state in a target.
@@ -31,8 +31,8 @@ pub async fn introspect(client: &Client) -> Result<Catalog, Error> {
     .await?
     .first()
     {
-        catalog.server = Some(row.get(0));
-        catalog.collation = row.get(1);
+        catalog.server = Some(cell(row, 0)?);
+        catalog.collation = cell(row, 1)?;
     }
 
     let columns = ask(
@@ -51,7 +51,7 @@ pub async fn introspect(client: &Client) -> Result<Catalog, Error> {
     let mut tables: Vec<Table> = Vec::new();
     let mut places: HashMap<(String, String), usize> = HashMap::new();
     for row in &columns {
-        let (schema, name): (String, String) = (row.get(0), row.get(1));
+        let (schema, name): (String, String) = (cell(row, 0)?, cell(row, 1)?);
         let place = *places.entry((schema.clone(), name.clone())).or_insert_with(|| {
             tables.push(Table {
                 schema,
@@ -65,19 +65,20 @@ pub async fn introspect(client: &Client) -> Result<Catalog, Error> {
             });
             tables.len() - 1
         });
-        if let (Some(table), Some(column)) = (tables.get_mut(place), row.get::<_, Option<String>>(2)) {
+        if let (Some(table), Some(column)) = (tables.get_mut(place), cell::<Option<String>>(row, 2)?) {
             table.columns.push(Column {
                 name: column,
-                data_type: row.get(3),
-                nullable: row.get(4),
-                identity: row.get(5),
-                default: row.get(6),
-                computed: row.get(7),
+                data_type: cell(row, 3)?,
+                nullable: cell(row, 4)?,
+                identity: cell(row, 5)?,
+                default: cell(row, 6)?,
+                computed: cell(row, 7)?,
                 collation: None,
             });
         }
     }
-    let table_of = |row: &Row| -> Option<usize> { places.get(&(row.get(0), row.get(1))).copied() };
+    let table_of =
+        |row: &Row| -> Result<Option<usize>, Error> { Ok(places.get(&(cell(row, 0)?, cell(row, 1)?)).copied()) };
 
     let constraints = ask(
         "constraints",
@@ -96,14 +97,14 @@ pub async fn introspect(client: &Client) -> Result<Catalog, Error> {
     )
     .await?;
     for row in &constraints {
-        let Some(table) = table_of(row).and_then(|at| tables.get_mut(at)) else { continue };
-        let (name, kind, columns): (String, String, Vec<String>) = (row.get(2), row.get(3), row.get(4));
+        let Some(table) = table_of(row)?.and_then(|at| tables.get_mut(at)) else { continue };
+        let (name, kind, columns): (String, String, Vec<String>) = (cell(row, 2)?, cell(row, 3)?, cell(row, 4)?);
         match kind.as_str() {
             "p" => table.primary_key = Known::Yes(Some(Key { name: Some(name), columns })),
             "u" => push(&mut table.uniques, Unique { name, columns }),
-            "c" => push(&mut table.checks, Check { name, definition: row.get(10) }),
+            "c" => push(&mut table.checks, Check { name, definition: cell(row, 10)? }),
             "f" => {
-                let referred: (Option<String>, Option<String>) = (row.get(5), row.get(6));
+                let referred: (Option<String>, Option<String>) = (cell(row, 5)?, cell(row, 6)?);
                 if let (Some(schema), Some(table_name)) = referred {
                     push(
                         &mut table.foreign_keys,
@@ -111,10 +112,10 @@ pub async fn introspect(client: &Client) -> Result<Catalog, Error> {
                             name,
                             columns,
                             references: TableName::new(schema, table_name),
-                            referenced_columns: row.get(7),
-                            trusted: row.get(9),
+                            referenced_columns: cell(row, 7)?,
+                            trusted: cell(row, 9)?,
                             enabled: true,
-                            deferrable: row.get(8),
+                            deferrable: cell(row, 8)?,
                         },
                     );
                 }
@@ -139,10 +140,10 @@ pub async fn introspect(client: &Client) -> Result<Catalog, Error> {
     )
     .await?;
     for row in &indexes {
-        let Some(table) = table_of(row).and_then(|at| tables.get_mut(at)) else { continue };
-        let (name, unique, filter): (String, bool, Option<String>) = (row.get(2), row.get(3), row.get(4));
-        let mut columns: Vec<String> = row.get(5);
-        let include = columns.split_off(usize::try_from(row.get::<_, i32>(6)).unwrap_or(0).min(columns.len()));
+        let Some(table) = table_of(row)?.and_then(|at| tables.get_mut(at)) else { continue };
+        let (name, unique, filter): (String, bool, Option<String>) = (cell(row, 2)?, cell(row, 3)?, cell(row, 4)?);
+        let mut columns: Vec<String> = cell(row, 5)?;
+        let include = columns.split_off(usize::try_from(cell::<i32>(row, 6)?).unwrap_or(0).min(columns.len()));
         let plain = columns.iter().all(|c| table.columns.iter().any(|known| known.name == *c));
         if unique && filter.is_none() && plain {
             push(&mut table.uniques, Unique { name, columns });
@@ -159,8 +160,8 @@ pub async fn introspect(client: &Client) -> Result<Catalog, Error> {
         ),
     )
     .await?;
-    catalog.views =
-        Known::Yes(views.iter().map(|r| View { schema: r.get(0), name: r.get(1), definition: r.get(2) }).collect());
+    let view = |row| Ok(View { schema: cell(row, 0)?, name: cell(row, 1)?, definition: cell(row, 2)? });
+    catalog.views = Known::Yes(views.iter().map(view).collect::<Result<_, Error>>()?);
     let routines = ask(
         "routines",
         format!(
@@ -171,12 +172,10 @@ pub async fn introspect(client: &Client) -> Result<Catalog, Error> {
         ),
     )
     .await?;
-    catalog.routines = Known::Yes(
-        routines
-            .iter()
-            .map(|r| Routine { schema: r.get(0), name: r.get(1), kind: r.get(2), definition: r.get(3) })
-            .collect(),
-    );
+    let routine = |row| {
+        Ok(Routine { schema: cell(row, 0)?, name: cell(row, 1)?, kind: cell(row, 2)?, definition: cell(row, 3)? })
+    };
+    catalog.routines = Known::Yes(routines.iter().map(routine).collect::<Result<_, Error>>()?);
     catalog.tables = tables;
     catalog.sort();
     Ok(catalog)

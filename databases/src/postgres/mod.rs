@@ -4,6 +4,9 @@ mod connect;
 pub mod copy;
 mod decode;
 pub mod doctor;
+#[cfg(test)]
+mod fuzz;
+mod guard;
 mod introspect;
 pub mod numeric;
 mod read;
@@ -16,20 +19,24 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use imis_schemas::{Catalog, Engine, Table};
 use tokio::sync::OnceCell;
+use tokio_postgres::Row;
 
-pub use connect::{Connection, Pool, connect, describe_error};
+pub use connect::{Connection, Pool, cell, connect, describe_error};
 pub use introspect::{STATE_SCHEMA, introspect};
 pub use read::read_within;
 pub use sink::{PostgresSink, copy_statement};
 
+use crate::consistency::{Choice, Consistency, Offer, Reading, Wish};
 use crate::error::{Error, ErrorKind};
 use crate::location::PostgresAddress;
-use crate::source::{Answer, ChunkStream, Consistency, ReadRequest, Source};
+use crate::source::{Answer, ChunkStream, ReadRequest, Source};
 
 /// A PostgreSQL database as a source.
 pub struct PostgresSource {
     pool: Pool,
     catalog: OnceCell<Arc<Catalog>>,
+    wish: Wish,
+    choice: OnceCell<Choice>,
 }
 
 impl PostgresSource {
@@ -38,19 +45,55 @@ impl PostgresSource {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub async fn connect(address: &PostgresAddress) -> Result<Self, Error> {
+        Self::connect_as(address, Wish::Fuzzy).await
+    }
+
+    /// Connects, and settles what can be relied on before anything is read. All connections can share one snapshot.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or refuses, or cannot give what is wished for.
+    pub async fn connect_as(address: &PostgresAddress, wish: Wish) -> Result<Self, Error> {
         let pool = Pool::new(address.clone());
         pool.take().await?;
-        Ok(PostgresSource { pool, catalog: OnceCell::new() })
+        let source = PostgresSource { wish, ..Self::of(pool) };
+        if wish != Wish::Fuzzy && source.choice().await?.level == Consistency::SingleTransaction {
+            source.pool.see_one_state().await?;
+        }
+        Ok(source)
     }
 
     /// The database of a pool, whose connections it takes and gives back.
     pub fn of(pool: Pool) -> Self {
-        PostgresSource { pool, catalog: OnceCell::new() }
+        PostgresSource { pool, catalog: OnceCell::new(), wish: Wish::Fuzzy, choice: OnceCell::new() }
     }
 
     /// Forgets the catalogue, so that the next look sees what has changed.
     pub fn forget_catalog(&mut self) {
         self.catalog = OnceCell::new();
+    }
+
+    /// A standby goes on changing, and a database that is read-only by a setting is so only for those who leave the setting.
+    async fn choice(&self) -> Result<&Choice, Error> {
+        let settle = || async {
+            let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END";
+            let paused = self.rows(sql, "asking how the server is set").await?.first().is_some_and(|row| row.get(0));
+            let frozen = paused.then(|| "it is a standby whose replay is paused".to_owned());
+            let offer = Offer { frozen, single_transaction: Some(true) };
+            offer.choose(self.wish).ok_or_else(|| Error::failed("no level of consistency can be had"))
+        };
+        self.choice.get_or_try_init(settle).await
+    }
+
+    async fn rows(&self, sql: &str, doing: &str) -> Result<Vec<Row>, Error> {
+        let mut connection = self.pool.take().await?;
+        match connection.query(sql, &[]).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => {
+                // In a transaction nothing can follow an error.
+                connection.spoil();
+                Err(describe_error(error, doing))
+            }
+        }
     }
 }
 
@@ -60,8 +103,12 @@ impl Source for PostgresSource {
         let catalog = self
             .catalog
             .get_or_try_init(|| async {
-                let connection = self.pool.take().await?;
-                introspect(&connection).await.map(Arc::new)
+                let mut connection = self.pool.take().await?;
+                let catalog = introspect(&connection).await;
+                if catalog.is_err() {
+                    connection.spoil();
+                }
+                catalog.map(Arc::new)
             })
             .await?;
         Ok(Arc::clone(catalog))
@@ -70,28 +117,18 @@ impl Source for PostgresSource {
     async fn count(&self, table: &Table) -> Result<u64, Error> {
         let name = table.table_name();
         let sql = format!("SELECT count(*) FROM {}", name.sql(Engine::Postgres));
-        let row = self
-            .pool
-            .take()
-            .await?
-            .query_one(&sql, &[])
-            .await
-            .map_err(|e| describe_error(e, &format!("counting the rows of {name}")))?;
-        Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or(0))
+        let rows = self.rows(&sql, &format!("counting the rows of {name}")).await?;
+        let count = rows.first().map(|row| cell::<i64>(row, 0)).transpose()?.unwrap_or(0);
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     async fn bounds(&self, table: &Table, column: &str) -> Result<Option<(i64, i64)>, Error> {
         let name = table.table_name();
         let quoted = Engine::Postgres.quote(column);
         let sql = format!("SELECT min({quoted})::bigint, max({quoted})::bigint FROM {}", name.sql(Engine::Postgres));
-        let row = self
-            .pool
-            .take()
-            .await?
-            .query_one(&sql, &[])
-            .await
-            .map_err(|e| describe_error(e, &format!("looking for the bounds of {name}.{column}")))?;
-        Ok(row.get::<_, Option<i64>>(0).zip(row.get::<_, Option<i64>>(1)))
+        let rows = self.rows(&sql, &format!("looking for the bounds of {name}.{column}")).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(cell::<Option<i64>>(row, 0)?.zip(cell::<Option<i64>>(row, 1)?))
     }
 
     fn read(&self, request: ReadRequest) -> ChunkStream {
@@ -99,21 +136,22 @@ impl Source for PostgresSource {
     }
 
     async fn consistency(&self) -> Result<Consistency, Error> {
-        let connection = self.pool.take().await?;
-        let row = connection
-            .query_one("SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on'", &[])
-            .await
-            .map_err(|e| describe_error(e, "asking how the server is set"))?;
-        Ok(if row.get::<_, bool>(0) || row.get::<_, bool>(1) { Consistency::Frozen } else { Consistency::Fuzzy })
+        Ok(self.choice().await?.level)
+    }
+
+    async fn reading(&self) -> Result<(Consistency, Reading), Error> {
+        let choice = self.choice().await?;
+        let reading = Reading { because: choice.because.clone(), declared: choice.declared, ..Reading::default() };
+        Ok((choice.level, reading))
     }
 
     async fn answer(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
-        let rows = self.pool.take().await?.query(sql, &[]).await.map_err(|e| describe_error(e, doing))?;
-        let cell = |row: &tokio_postgres::Row, at| {
+        let rows = self.rows(sql, doing).await?;
+        let cell = |row: &Row, at| {
             let text = row.try_get::<_, Option<String>>(at);
             text.map_err(|_| Error::new(ErrorKind::Failed, format!("an item of the answer is no text while {doing}")))
         };
-        let row = |row: &tokio_postgres::Row| (0..row.len()).map(|at| cell(row, at)).collect();
+        let row = |row: &Row| (0..row.len()).map(|at| cell(row, at)).collect();
         rows.iter().map(row).collect::<Result<Answer, Error>>().map(Some)
     }
 

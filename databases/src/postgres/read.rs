@@ -20,12 +20,14 @@ pub(super) fn stream(pool: Pool, request: ReadRequest) -> ChunkStream {
         let doing = format!("reading {table}");
         let key = request.table.key_columns().iter().filter_map(|k| columns.iter().position(|c| c.name == *k)).collect();
         let mut decoder = Decoder::new(columns, key, request.max_cell);
+        pool.allow_cells(request.max_cell);
         let mut connection = pool.take().await?;
         connection.spoil();
         let rows = connection.copy_out(&sql).await.map_err(|e| describe_error(e, &doing))?;
         futures::pin_mut!(rows);
         while let Some(bytes) = rows.next().await {
             decoder.feed(&bytes.map_err(|e| describe_error(e, &doing))?)?;
+            believed(&request, decoder.seen())?;
             if decoder.is_full(request.batch_rows, request.batch_bytes) {
                 if let Some(chunk) = decoder.take()? {
                     yield chunk;
@@ -54,6 +56,7 @@ pub fn read_within(connection: Arc<Connection>, request: ReadRequest) -> ChunkSt
         futures::pin_mut!(rows);
         while let Some(bytes) = rows.next().await {
             decoder.feed(&bytes.map_err(|e| describe_error(e, &doing))?)?;
+            believed(&request, decoder.seen())?;
             if decoder.is_full(request.batch_rows, request.batch_bytes) {
                 if let Some(chunk) = decoder.take()? {
                     yield chunk;
@@ -64,6 +67,18 @@ pub fn read_within(connection: Arc<Connection>, request: ReadRequest) -> ChunkSt
             yield chunk;
         }
     })
+}
+
+/// A server that sends more rows than were ever counted comes to no end.
+fn believed(request: &ReadRequest, seen: u64) -> Result<(), Error> {
+    if seen <= request.at_most {
+        return Ok(());
+    }
+    let (table, most) = (request.table.table_name(), request.at_most);
+    Err(Error::failed(format!(
+        "reading {table} failed: the server sends more than {most} rows, and there cannot be as many"
+    ))
+    .with_help("Is it a PostgreSQL? If the table grew that much meanwhile, start again."))
 }
 
 fn columns(request: &ReadRequest) -> Result<Vec<TypedColumn>, Error> {

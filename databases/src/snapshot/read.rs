@@ -1,7 +1,7 @@
 //! Reading a snapshot.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{Array, BooleanArray, Int64Array, RecordBatch};
@@ -13,8 +13,9 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::write::{hash_file, hex, trouble};
 use super::{CATALOG, FORMAT, MANIFEST, Manifest, ManifestTable};
+use crate::consistency::{Consistency, Reading};
 use crate::error::{Error, ErrorKind};
-use crate::source::{Chunk, ChunkStream, Consistency, KeyRange, ReadRequest, Source};
+use crate::source::{Chunk, ChunkStream, KeyRange, ReadRequest, Source};
 
 /// A snapshot folder as a source.
 #[derive(Clone, Debug)]
@@ -51,6 +52,11 @@ impl SnapshotSource {
                 ErrorKind::Usage,
                 format!("{} was written by a later version of imis", folder.display()),
             ));
+        }
+        // The files lie in the folder itself: a manifest leads nowhere else.
+        let within = |file: &str| Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+        if let Some(table) = manifest.tables.iter().find(|table| !within(&table.file)) {
+            return Err(damaged(&format!("the manifest says that {} lies outside the folder", table.name)));
         }
         let path = folder.join(CATALOG);
         let text = fs::read_to_string(&path).map_err(|e| trouble("read", &path, e))?;
@@ -189,6 +195,17 @@ impl Source for SnapshotSource {
 
     async fn consistency(&self) -> Result<Consistency, Error> {
         Ok(Consistency::Frozen)
+    }
+
+    async fn reading(&self) -> Result<(Consistency, Reading), Error> {
+        let because = match self.manifest.consistency {
+            Consistency::Frozen => "it is a snapshot folder, taken from a source that stood still",
+            Consistency::SingleTransaction => "it is a snapshot folder, taken in one transaction",
+            Consistency::Fuzzy => {
+                "it is a snapshot folder; while it was taken, the source was fuzzy, and its tables may not agree"
+            }
+        };
+        Ok((Consistency::Frozen, Reading { because: because.to_owned(), ..Reading::default() }))
     }
 
     /// A file is read from its beginning.

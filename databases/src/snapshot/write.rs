@@ -15,9 +15,10 @@ use parquet::file::properties::WriterProperties;
 use sha2::{Digest, Sha256};
 
 use super::{CATALOG, FORMAT, MANIFEST, Manifest, ManifestTable, TABLES, file_name};
+use crate::consistency::{Consistency, Reading};
 use crate::error::{Error, ErrorKind};
 use crate::sink::Sink;
-use crate::source::{ChunkStream, Consistency, RefusedRow};
+use crate::source::{ChunkStream, RefusedRow};
 
 /// Rows of a Parquet row group: small, so that memory stays small while many tables are written at once.
 const ROW_GROUP_ROWS: usize = 64 * 1024;
@@ -29,6 +30,7 @@ pub struct SnapshotSink {
     catalog: Arc<Catalog>,
     from: String,
     consistency: Consistency,
+    reading: Mutex<Option<(Consistency, Reading)>>,
     started: jiff::Timestamp,
     /// The moment that the manifest tells instead of the clock's.
     moment: Option<jiff::Timestamp>,
@@ -57,6 +59,7 @@ impl SnapshotSink {
             catalog,
             from: from.into(),
             consistency,
+            reading: Mutex::default(),
             started: jiff::Timestamp::now(),
             moment: None,
             done: Mutex::default(),
@@ -76,6 +79,11 @@ impl SnapshotSink {
 
     pub(super) fn engine(&self) -> Engine {
         self.catalog.engine
+    }
+
+    /// Says how the rows were read, once that is known: it stands in the manifest then.
+    pub fn was_read(&self, level: Consistency, reading: Reading) {
+        *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Some((level, reading));
     }
 
     /// Begins a table's file. All columns of the table are written; see [`TableFile`].
@@ -117,12 +125,14 @@ impl Sink for SnapshotSink {
         write_private(&self.folder.join(CATALOG), text.as_bytes())?;
         let mut tables = std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
         tables.sort_by_cached_key(|t| (t.schema.to_lowercase(), t.name.to_lowercase()));
+        let (level, reading) = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take().unzip();
         let manifest = Manifest {
             imis: FORMAT,
             from: self.from.clone(),
             started: self.moment.unwrap_or(self.started).to_string(),
             finished: self.moment.unwrap_or_else(jiff::Timestamp::now).to_string(),
-            consistency: self.consistency,
+            consistency: level.unwrap_or(self.consistency),
+            reading,
             catalog_sha256: hex(&Sha256::digest(text.as_bytes())),
             tables,
         };

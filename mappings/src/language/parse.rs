@@ -73,7 +73,7 @@ impl Mapping {
         Mapping::read((path.display().to_string(), text), &|file| read(&folder.join(file)), &base)
     }
 
-    fn read(
+    pub(crate) fn read(
         header: (String, String),
         others: &dyn Fn(&str) -> Result<String, String>,
         extended: &dyn Fn(&Place, &str) -> Result<Mapping, MappingErrors>,

@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use imis_databases::postgres::{Pool, describe_error};
-use imis_databases::{Error, ErrorKind, PostgresAddress, Source};
+use imis_databases::{Consistency, Error, ErrorKind, PostgresAddress, Source};
 use imis_schemas::{Catalog, Engine, Table, TableName};
 use tokio_postgres::GenericClient;
 
+use super::failpoint::reached;
 use super::postgres::PostgresTarget;
 use super::prepare::django_migrations;
 use super::state::{self, Phase, RunState};
@@ -107,8 +108,15 @@ pub async fn whole(
     let text = first.account.as_deref().unwrap_or_default();
     let first: Account = serde_json::from_str(text)
         .map_err(|e| Error::failed(format!("run {} has no account", first.run)).caused_by(e))?;
-    let connection = Pool::new(address.clone()).take().await?;
+    let mut connection = Pool::new(address.clone()).take().await?;
     let mut whole = Account { started: first.started, notes: Vec::new(), ..second.clone() };
+    // The source was read from the first read of the first run to the last of the second, as well as the weaker of the two.
+    whole.reading.before = first.reading.before;
+    whole.consistency = weaker(first.consistency, second.consistency);
+    if whole.consistency != second.consistency || first.reading.because != second.reading.because {
+        let (one, other) = (&first.reading.because, &second.reading.because);
+        whole.reading.because = format!("the first run: {one}; its completion, at another moment: {other}");
+    }
 
     // The source may have gone on working; its server is asked again.
     whole.rules = first.rules;
@@ -166,12 +174,28 @@ pub async fn whole(
     notes.retain(|note| seen.insert(note.clone()));
     whole.notes = notes;
 
+    let doing = |e| describe_error(e, "writing the account of the whole");
     let text = serde_json::to_string(&whole).unwrap_or_default();
-    connection
+    reached("whole-counted");
+    let transaction = connection.transaction().await.map_err(doing)?;
+    transaction
         .execute("UPDATE imis_migration.run SET account = $2 WHERE run = $1", &[&whole.run, &text])
         .await
-        .map_err(|e| describe_error(e, "writing the account of the whole"))?;
+        .map_err(doing)?;
+    state::set_phase(&transaction, &whole.run, Phase::Accounted).await?;
+    transaction.commit().await.map_err(doing)?;
+    reached("whole-committed");
     Ok(whole)
+}
+
+fn weaker(first: Option<Consistency>, second: Option<Consistency>) -> Option<Consistency> {
+    let levels = [first, second];
+    // Two transactions are two moments.
+    match levels.contains(&Some(Consistency::Fuzzy)) || levels == [Some(Consistency::SingleTransaction); 2] {
+        true => Some(Consistency::Fuzzy),
+        false if levels.contains(&Some(Consistency::SingleTransaction)) => Some(Consistency::SingleTransaction),
+        false => first.or(second),
+    }
 }
 
 fn find<'a>(catalog: &'a Catalog, name: &str) -> Option<&'a Table> {

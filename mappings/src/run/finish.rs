@@ -5,6 +5,7 @@ use imis_databases::postgres::describe_error;
 use imis_schemas::Engine;
 use tokio_postgres::Transaction;
 
+use super::failpoint::reached;
 use super::postgres::PostgresTarget;
 use super::state::{self, Phase};
 use super::take_away::note_dropped;
@@ -25,9 +26,12 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
         let of_first = of_first.into_iter().filter(|t| !own.iter().any(|o| o.table_name() == t.table_name()));
         for table in own.iter().cloned().chain(of_first) {
             set_generators(target, &transaction, &table).await?;
+            reached("finish-generators");
         }
         state::set_phase(&transaction, &target.run, Phase::Finished).await?;
+        reached("finish-noted");
         transaction.commit().await.map_err(doing)?;
+        reached("finish-committed");
     }
     for table in tables_of(mapping) {
         let name = table.table_name();
@@ -35,6 +39,7 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
             .batch_execute(&format!("ANALYZE {}", name.sql(PG)))
             .await
             .map_err(|e| describe_error(e, &format!("gathering statistics of {name}")))?;
+        reached("finish-analyzed");
     }
     Ok(vec![
         "Clear the cache of the openIMIS backend (or restart it) before anybody logs in: it remembers rights and \
@@ -59,6 +64,7 @@ pub(super) async fn put_back(target: &PostgresTarget, transaction: &Transaction<
             .batch_execute(row.get(2))
             .await
             .map_err(|e| describe_error(e, &format!("putting the {kind} {name} back")))?;
+        reached("finish-put-back");
     }
     Ok(())
 }
@@ -95,12 +101,18 @@ async fn set_generators(
             .query_one(&format!("SELECT last_value, is_called FROM {sequence}"), &[])
             .await
             .map_err(doing)?;
-        let create =
-            format!("SELECT setval({}, {}, {})", PG.literal(&sequence), was.get::<_, i64>(0), was.get::<_, bool>(1));
+        // setval alone outlives a transaction that is rolled back; on a sequence that was restarted in it, it does not.
+        let restart = format!("ALTER SEQUENCE {sequence} RESTART");
+        let create = format!(
+            "{restart}; SELECT setval({}, {}, {})",
+            PG.literal(&sequence),
+            was.get::<_, i64>(0),
+            was.get::<_, bool>(1)
+        );
         note_dropped(target, transaction, "generator", &sequence, "SELECT 1", &create, None).await?;
         transaction
             .batch_execute(&format!(
-                "SELECT setval({}, greatest(max({column}), 1)::bigint, coalesce(max({column}) >= 1, false)) FROM {table_sql}",
+                "{restart}; SELECT setval({}, greatest(max({column}), 1)::bigint, coalesce(max({column}) >= 1, false)) FROM {table_sql}",
                 PG.literal(&sequence),
                 column = PG.quote(&column)
             ))

@@ -7,10 +7,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use imis_databases::{Chunk, ChunkStream, Error, ErrorKind, KeyRange, ReadRequest};
 
 use super::Run;
+use super::failpoint::reached;
+use super::patience::Patience;
 use super::target::{Care, RangeId, RangeWriter};
 use crate::account::{Counts, Reject, RejectedRow};
 use crate::bind::{BoundRule, QueryWay, RowWay, Way};
-use crate::expression::trouble;
+use crate::expression::query_failed;
 use crate::map::map;
 
 impl Run<'_> {
@@ -65,12 +67,27 @@ impl Run<'_> {
         range: &KeyRange,
     ) -> Result<Counts, Error> {
         let Some(table) = &rule.source else { return Ok(Counts::default()) };
+        let id = RangeId { rule: &rule.name, number, range };
+        let mut reported = 0;
+        let mut patience = Patience::new(self.progress.as_ref());
         let open = || -> ChunkStream {
             let mut request = ReadRequest::all(Arc::clone(table)).columns(way.read.clone()).range(range.clone());
             request.max_cell = self.options.max_cell;
+            if let Some(planned) = self.plan.rules.iter().find(|planned| planned.rule == rule.name) {
+                request = request.counted(planned.rows);
+            }
             self.source.read(request)
         };
-        self.write_stream(rule, way, &RangeId { rule: &rule.name, number, range }, &open).await
+        loop {
+            match self.write_stream(rule, way, &id, &open, &mut reported).await {
+                Err(error) => patience.outlast(error).await?,
+                done => return done,
+            }
+            // A line may break when the server has committed and before its answer is here.
+            if let Some(counts) = self.target.committed().await?.remove(&(rule.name.clone(), number)) {
+                return Ok(counts);
+            }
+        }
     }
 
     /// Runs a query and loads its result.
@@ -80,13 +97,7 @@ impl Run<'_> {
         if let Some(counts) = self.target.committed().await?.get(&(rule.name.clone(), 0)) {
             return Ok(counts.clone());
         }
-        let failed = |e: datafusion::common::DataFusionError| {
-            let what = match trouble(&e) {
-                crate::expression::ExpressionError::Wrong(text) => text,
-                crate::expression::ExpressionError::UnknownColumn(name) => format!("no column {name}"),
-            };
-            Error::failed(format!("the query of rule {} failed: {what}", rule.name))
-        };
+        let failed = |e| query_failed(&format!("rule {}", rule.name), &e);
         let plan = self.mapping.context.state().create_logical_plan(&way.sql).await.map_err(failed)?;
         let frame = self.mapping.context.execute_logical_plan(plan).await.map_err(failed)?;
         // Results of queries are small (roles, accounts); they are held so that a careful second try is possible.
@@ -94,7 +105,7 @@ impl Run<'_> {
         let open = || -> ChunkStream {
             Box::pin(stream::iter(batches.clone().into_iter().map(|batch| Ok(Chunk::from(batch)))))
         };
-        self.write_stream(rule, &way.rows, &id, &open).await
+        self.write_stream(rule, &way.rows, &id, &open, &mut 0).await
     }
 
     /// Writes a stream of chunks as one range; on a refusal of the server once more, carefully.
@@ -104,9 +115,10 @@ impl Run<'_> {
         way: &RowWay,
         id: &RangeId<'_>,
         open: &(dyn Fn() -> ChunkStream + Sync),
+        reported: &mut u64,
     ) -> Result<Counts, Error> {
-        match self.try_range(rule, way, id, open(), Care::Fast).await {
-            Err(error) if error.is_refusal() => self.try_range(rule, way, id, open(), Care::Careful).await,
+        match self.try_range(rule, way, id, (open(), Care::Fast), reported).await {
+            Err(error) if error.is_refusal() => self.try_range(rule, way, id, (open(), Care::Careful), reported).await,
             other => other,
         }
     }
@@ -116,13 +128,13 @@ impl Run<'_> {
         rule: &BoundRule,
         way: &RowWay,
         id: &RangeId<'_>,
-        mut chunks: ChunkStream,
-        care: Care,
+        (mut chunks, care): (ChunkStream, Care),
+        reported: &mut u64,
     ) -> Result<Counts, Error> {
         let mut writer: Box<dyn RangeWriter> = self.target.begin(rule, way, care).await?;
+        reached("load-begun");
         let mut counts = Counts::default();
         let mut rejects: Vec<RejectedRow> = Vec::new();
-        let mut reported = 0;
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk?;
             let refused = chunk.refused.iter().map(|row| Reject::new(row.key.clone(), &row.column, &row.reason));
@@ -145,10 +157,13 @@ impl Run<'_> {
                 table: rule.target.name.clone(),
                 reject,
             }));
-            self.progress.rows(&rule.name, counts.read - reported);
-            reported = counts.read;
+            // What another try reads again is not new.
+            self.progress.rows(&rule.name, counts.read.saturating_sub(*reported));
+            *reported = counts.read.max(*reported);
+            reached("load-written");
         }
         writer.commit(id, &counts, &rejects).await?;
+        reached("load-committed");
         Ok(counts)
     }
 }

@@ -5,10 +5,12 @@
 //! ```
 
 mod complete;
+mod failpoint;
 mod finish;
 mod keys;
 mod load;
 mod loosen;
+mod patience;
 mod postgres;
 mod prepare;
 mod scan;
@@ -22,10 +24,12 @@ mod update;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use imis_databases::{Error, ErrorKind, Source};
+use imis_databases::{Consistency, Error, ErrorKind, Source};
 use imis_schemas::Catalog;
 
+use self::patience::Patience;
 use crate::account::{Account, Counts, FORMAT, RuleAccount};
 use crate::bind::{BoundMapping, Way};
 use crate::plan::Plan;
@@ -60,6 +64,10 @@ pub trait Progress: Send + Sync {
     fn rows(&self, rule: &str, more: u64);
     /// A rule is done.
     fn done(&self, rule: &str);
+    /// Something failed for a reason that passes, and is tried again after a pause.
+    fn again(&self, error: &Error, pause: Duration) {
+        let _ = (error, pause);
+    }
 }
 
 /// What becomes of a run when a row cannot be loaded.
@@ -81,11 +89,13 @@ pub struct Options {
     pub on_reject: OnReject,
     /// The largest cell that is read, in bytes.
     pub max_cell: usize,
+    /// What the reader of the account must know beside what the run finds.
+    pub notes: Vec<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { jobs: 2, on_reject: OnReject::Stop, max_cell: imis_databases::source::MAX_CELL }
+        Options { jobs: 2, on_reject: OnReject::Stop, max_cell: imis_databases::source::MAX_CELL, notes: Vec::new() }
     }
 }
 
@@ -115,6 +125,17 @@ impl Run<'_> {
     /// undone.
     pub async fn carry_out(&self) -> Result<Account, Error> {
         let started = jiff::Timestamp::now().to_string();
+        let mut patience = Patience::new(self.progress.as_ref());
+        loop {
+            // Another try goes on from what the target remembers, as --resume does.
+            match self.go_on(&started).await {
+                Err(error) if self.target.remembers() => patience.outlast(error).await?,
+                other => return other,
+            }
+        }
+    }
+
+    async fn go_on(&self, started: &str) -> Result<Account, Error> {
         self.progress.phase("prepare");
         self.target.prepare(self.mapping, self.plan).await?;
 
@@ -137,12 +158,13 @@ impl Run<'_> {
         self.progress.phase("finish");
         let mut notes = self.target.finish(self.mapping).await?;
         notes.extend(told);
+        notes.extend(self.options.notes.iter().cloned());
         notes.extend(self.source.cut_digits().into_iter().map(|(table, column, count)| {
             format!("digits-below-microsecond: {count} value(s) of {table}.{column} lost the seventh digit of a second")
         }));
 
         self.progress.phase("account");
-        self.account(started, counts, computed, &repaired, notes).await
+        self.account(started.to_owned(), counts, computed, &repaired, notes).await
     }
 
     /// Runs the queries that do not wait for the keys, or those that do.
@@ -166,10 +188,14 @@ impl Run<'_> {
             register(context, "target", self.target.rows_now().await?);
             let mut done = self.load_query(rule, way).await?;
             match &rule.source {
-                Some(_) => {
-                    // What the query left out of its table is filtered by it.
-                    done.filtered += planned.rows.saturating_sub(done.read);
-                    done.read = planned.rows.max(done.read);
+                Some(table) => {
+                    // What the query left out of its table is filtered by it. One transaction may be another than the plan's.
+                    let rows = match self.plan.consistency {
+                        Consistency::SingleTransaction => self.source.count(table).await?,
+                        _ => planned.rows,
+                    };
+                    done.filtered += rows.saturating_sub(done.read);
+                    done.read = rows.max(done.read);
                 }
                 None => {
                     computed.insert(rule.name.clone(), done.loaded);
@@ -225,6 +251,8 @@ impl Run<'_> {
             to: self.plan.to.clone(),
             started,
             finished: jiff::Timestamp::now().to_string(),
+            consistency: Some(self.plan.consistency),
+            reading: self.plan.reading.clone().until(self.source.mark().await),
             rules,
             tables,
             rejects: self.target.rejects().await?,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use imis_schemas::{Catalog, Engine, Table};
 use tokio::sync::Mutex;
 use tokio_postgres::CopyInSink;
 
+use super::failpoint::reached;
 use super::state::{self, Phase};
 use super::target::{Care, RangeId, RangeWriter, Target, table_account, tables_of};
 use super::{OnReject, Stage};
@@ -28,6 +30,9 @@ use crate::rows::{Rows, SourceRows};
 const FLUSH_BYTES: usize = 256 * 1024;
 /// The number of the advisory lock that keeps a second run out: the letters of "imis".
 const LOCK: i64 = 0x696d_6973;
+/// How long is waited between two looks at the lock, and how often is looked.
+const TURN: Duration = Duration::from_millis(100);
+const LOCK_TURNS: u32 = 30;
 
 /// A PostgreSQL database as a target.
 pub struct PostgresTarget {
@@ -71,26 +76,66 @@ impl PostgresTarget {
 
     pub(super) async fn take_lock(&self) -> Result<(), Error> {
         let mut held = self.lock.lock().await;
-        if held.is_some() {
+        if held.as_ref().is_some_and(|connection| !connection.is_closed()) {
             return Ok(());
         }
         let mut connection = self.pool.take().await?;
         connection.spoil();
-        let row = connection
-            .query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK])
-            .await
-            .map_err(|e| describe_error(e, "taking the lock of the run"))?;
-        if !row.get::<_, bool>(0) {
-            return Err(Error::new(ErrorKind::Failed, "another imis is at work on this target")
-                .with_help("Wait until it has ended; `imis runs` shows it."));
+        let doing = |e| describe_error(e, "taking the lock of the run");
+        // The server may need a moment to see that one who was killed has gone.
+        for turn in 0.. {
+            let row = connection.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await.map_err(doing)?;
+            match row.get::<_, bool>(0) {
+                true => break,
+                false if turn < LOCK_TURNS => tokio::time::sleep(TURN).await,
+                false => {
+                    return Err(Error::new(ErrorKind::Failed, "another imis is at work on this target")
+                        .with_help("Wait until it has ended; `imis runs` shows it."));
+                }
+            }
         }
+        end_leftovers(&connection).await?;
         *held = Some(connection);
         Ok(())
+    }
+
+    /// Refuses to begin a range when the lock went with its connection: another run may be at work by now.
+    async fn still_locked(&self) -> Result<(), Error> {
+        match self.lock.lock().await.as_ref().is_some_and(|connection| connection.is_closed()) {
+            false => Ok(()),
+            true => {
+                Err(Error::new(ErrorKind::Unreachable, "the connection that held the lock of the run broke off")
+                    .passing())
+            }
+        }
     }
 
     fn source(&self) -> Arc<dyn Source> {
         Arc::new(PostgresSource::of(self.pool.clone()))
     }
+}
+
+/// Sees the end of sessions of a run that broke off: what they are still writing must be there or not before anybody looks.
+/// They end by themselves when they find their client gone; one that does not is ended.
+async fn end_leftovers(connection: &Connection) -> Result<(), Error> {
+    let doing = |e| describe_error(e, "waiting for sessions of an earlier run to end");
+    // Whoever holds the lock is the only one who writes under our name.
+    let from = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'imis' \
+                AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()";
+    for turn in 0.. {
+        let left = connection.query_one(&format!("SELECT count(*) {from}"), &[]).await.map_err(doing)?.get::<_, i64>(0);
+        if left == 0 {
+            break;
+        }
+        if turn == LOCK_TURNS {
+            connection.execute(&format!("SELECT pg_terminate_backend(pid) {from}"), &[]).await.map_err(doing)?;
+        } else if turn > LOCK_TURNS * 4 {
+            return Err(Error::failed(format!("{left} session(s) of an earlier run are still at work on the target"))
+                .with_help("End them (pg_terminate_backend), then go on."));
+        }
+        tokio::time::sleep(TURN).await;
+    }
+    Ok(())
 }
 
 type Copy = Pin<Box<CopyInSink<Bytes>>>;
@@ -229,6 +274,7 @@ impl RangeWriter for CopyWriter {
         if self.copy.is_some() {
             self.end().await?;
         }
+        reached("load-copied");
         state::write_rejects(&*self.connection, &self.run, rejects).await?;
         let number = i32::try_from(id.number).unwrap_or(i32::MAX);
         let counts = serde_json::to_string(counts).unwrap_or_default();
@@ -239,6 +285,7 @@ impl RangeWriter for CopyWriter {
             )
             .await
             .map_err(|e| describe_error(e, "writing the ledger"))?;
+        reached("load-noted");
         self.execute("COMMIT").await?;
         let pool = self.pool.clone();
         self.connection.heal(&pool);
@@ -285,7 +332,12 @@ impl Target for PostgresTarget {
 
     async fn prepare(&self, mapping: &BoundMapping, plan: &Plan) -> Result<(), Error> {
         self.take_lock().await?;
+        reached("lock-taken");
         super::prepare::prepare(self, mapping, plan).await
+    }
+
+    fn remembers(&self) -> bool {
+        true
     }
 
     async fn committed(&self) -> Result<BTreeMap<(String, usize), Counts>, Error> {
@@ -293,6 +345,7 @@ impl Target for PostgresTarget {
     }
 
     async fn begin(&self, rule: &BoundRule, way: &RowWay, care: Care) -> Result<Box<dyn RangeWriter>, Error> {
+        self.still_locked().await?;
         let mut connection = self.pool.take().await?;
         connection.spoil();
         let columns: Vec<_> = way.columns.iter().map(|(_, fit)| fit.column().clone()).collect();
@@ -400,12 +453,22 @@ impl Target for PostgresTarget {
     }
 
     async fn close(&self, account: &Account) -> Result<(), Error> {
-        let connection = self.pool.take().await?;
+        reached("account-counted");
+        let mut connection = self.pool.take().await?;
+        let doing = |e| describe_error(e, "writing the account");
         let text = serde_json::to_string(account).unwrap_or_default();
-        connection
+        let transaction = connection.transaction().await.map_err(doing)?;
+        transaction
             .execute("UPDATE imis_migration.run SET account = $2, finished = now(), last_xid = txid_current() WHERE run = $1", &[&self.run, &text])
             .await
-            .map_err(|e| describe_error(e, "writing the account"))?;
-        state::set_phase(&*connection, &self.run, Phase::Accounted).await
+            .map_err(doing)?;
+        // A run that completes another has only half of the account yet; `whole` writes the rest and ends it.
+        if self.completes.is_none() {
+            state::set_phase(&transaction, &self.run, Phase::Accounted).await?;
+        }
+        reached("account-written");
+        transaction.commit().await.map_err(doing)?;
+        reached("account-committed");
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ use imis_schemas::{Engine, Table};
 use tokio_postgres::{GenericClient, Transaction};
 
 use super::Stage;
+use super::failpoint::reached;
 use super::postgres::PostgresTarget;
 use super::state::{self, Phase};
 use super::take_away;
@@ -39,11 +40,14 @@ pub(super) async fn prepare(target: &PostgresTarget, mapping: &BoundMapping, pla
         )
         .await
         .map_err(doing)?;
+    reached("prepare-noted");
     let tables = tables_of(mapping);
     super::loosen::loosen(target, mapping, &transaction).await?;
     super::update::make_stages(target, mapping, &transaction).await?;
     let filled = keep_images(target, mapping, &tables, &transaction).await?;
+    reached("prepare-images");
     take_away::keys(target, &tables, &transaction).await?;
+    reached("prepare-keys");
     for table in filled {
         let name = table.table_name();
         transaction
@@ -52,7 +56,10 @@ pub(super) async fn prepare(target: &PostgresTarget, mapping: &BoundMapping, pla
             .map_err(|e| describe_error(e, &format!("removing the rows of {name} that will be replaced")))?;
     }
     take_away::indexes(target, &tables, &transaction).await?;
-    transaction.commit().await.map_err(doing)
+    reached("prepare-indexes");
+    transaction.commit().await.map_err(doing)?;
+    reached("prepare-committed");
+    Ok(())
 }
 
 async fn refuse_other_sessions(target: &PostgresTarget, transaction: &Transaction<'_>) -> Result<(), Error> {
@@ -292,7 +299,9 @@ pub(super) async fn settle(
             )
             .await
             .map_err(doing)?;
+        reached("settle-done");
         transaction.commit().await.map_err(doing)?;
+        reached("settle-committed");
     }
     Ok(())
 }

@@ -151,6 +151,10 @@ impl Target for SnapshotTarget {
         Ok(())
     }
 
+    fn remembers(&self) -> bool {
+        false
+    }
+
     async fn committed(&self) -> Result<BTreeMap<(String, usize), Counts>, Error> {
         Ok(BTreeMap::new())
     }

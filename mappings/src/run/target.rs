@@ -50,6 +50,9 @@ pub trait Target: Send + Sync {
     /// Checks that the target may be filled, keeps what will be replaced, and clears the way. Done once a run.
     async fn prepare(&self, mapping: &BoundMapping, plan: &Plan) -> Result<(), Error>;
 
+    /// Whether a run into it that failed can go on from where it was.
+    fn remembers(&self) -> bool;
+
     /// The counts of ranges that an earlier try of this run committed.
     async fn committed(&self) -> Result<BTreeMap<(String, usize), Counts>, Error>;
 

@@ -6,6 +6,7 @@ use imis_schemas::{Catalog, Engine, TableName};
 use std::sync::Arc;
 use tokio_postgres::Transaction;
 
+use super::failpoint::reached;
 use super::postgres::PostgresTarget;
 use super::state::{self, Phase};
 
@@ -48,12 +49,14 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
         .map_err(doing)?
         .get::<_, Option<i64>>(0);
     if let Some(last) = last {
-        // Whoever has worked with the target has left a row somewhere, not only in the tables of the mapping.
+        // Whoever has worked with the target has left a row somewhere, not only in the tables of the mapping. What a role
+        // that only loads may not read is somebody else's.
         let all = transaction
             .query(
                 "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                  WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname NOT LIKE 'pg\\_%' \
-                 AND n.nspname NOT IN ('information_schema', 'imis_migration') ORDER BY 1, 2",
+                 AND n.nspname NOT IN ('information_schema', 'imis_migration') \
+                 AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') ORDER BY 1, 2",
                 &[],
             )
             .await
@@ -89,10 +92,12 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
             transaction.batch_execute(row.get(0)).await.map_err(doing)?;
         }
     }
+    reached("undo-dropped");
     super::update::undo(&transaction, &found.run).await?;
     for table in tables.iter().filter(|table| !table.get::<_, bool>(4)) {
         let name = TableName::new(table.get::<_, String>(0), table.get::<_, String>(1)).sql(PG);
         transaction.batch_execute(&format!("DELETE FROM {name}")).await.map_err(doing)?;
+        reached("undo-emptied");
         if let Some(image) = table.get::<_, Option<String>>(2) {
             let columns = transaction
                 .query(
@@ -130,7 +135,9 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
         transaction.batch_execute(row.get(0)).await.map_err(doing)?;
     }
     state::set_phase(&transaction, &found.run, Phase::Undone).await?;
+    reached("undo-noted");
     transaction.commit().await.map_err(doing)?;
+    reached("undo-committed");
     Ok(found.run)
 }
 

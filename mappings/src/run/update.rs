@@ -11,6 +11,7 @@ use imis_databases::{Error, ErrorKind};
 use imis_schemas::{Engine, Table, TableName};
 use tokio_postgres::{GenericClient, Transaction};
 
+use super::failpoint::reached;
 use super::postgres::PostgresTarget;
 use crate::account::Counts;
 use crate::bind::{BoundMapping, BoundRule, RowWay, Way};
@@ -153,7 +154,9 @@ pub(super) async fn apply(
                     )
                     .await
                     .map_err(doing)?;
+                reached("update-done");
                 transaction.commit().await.map_err(doing)?;
+                reached("update-committed");
                 done
             }
         };

@@ -17,7 +17,7 @@ use super::recorded::Recorded;
 use super::side::{RulePart, Side, TableSide};
 use super::target::ExpectedRows;
 use crate::bind::{BoundMapping, BoundRule, RowWay, Way};
-use crate::expression::trouble;
+use crate::expression::query_failed;
 use crate::language::Existing;
 use crate::rows::{NoRows, OrEmpty, Rows, SourceRows, register};
 use crate::run::{PostgresTarget, Target};
@@ -43,15 +43,34 @@ pub(crate) fn rules_of<'a>(
     mapping.rules.iter().enumerate().filter(move |(_, rule)| rule.target.table_name() == name)
 }
 
+/// The rules whose rows are compared: all that fill the table, or, where none does, those that set columns of its rows.
+pub(crate) fn rules_compared<'a>(mapping: &'a BoundMapping, table: &Table) -> Vec<(usize, &'a BoundRule)> {
+    let sets = |rule: &BoundRule| matches!(rule.existing, Existing::Update { .. });
+    let all: Vec<_> = rules_of(mapping, table).collect();
+    let only_sets = all.iter().all(|(_, rule)| sets(rule));
+    all.into_iter().filter(|(_, rule)| only_sets || !sets(rule)).collect()
+}
+
 /// What becomes of the rows that a table had: the first of its rules that says something.
 pub(crate) fn policy(mapping: &BoundMapping, table: &Table) -> Existing {
-    let mut said = rules_of(mapping, table).map(|(_, rule)| &rule.existing);
+    let compared = rules_compared(mapping, table);
+    let mut said = compared.iter().map(|(_, rule)| &rule.existing);
     said.find(|existing| **existing != Existing::Refuse).cloned().unwrap_or_default()
 }
 
 /// The form in which a target table is compared, and the columns that cannot be.
 pub(crate) fn form(mapping: &BoundMapping, table: &Table) -> (Form, Vec<LeftOut>) {
-    let ways: Vec<&RowWay> = rules_of(mapping, table).filter_map(|(_, rule)| way(rule)).collect();
+    let compared = rules_compared(mapping, table);
+    let ways: Vec<&RowWay> = compared.iter().filter_map(|(_, rule)| way(rule)).collect();
+    let sets_only = compared.iter().all(|(_, rule)| matches!(rule.existing, Existing::Update { .. }));
+    // Columns that rules set in rows which other rules brought have two values to be held against; they are told, not compared.
+    let set_later = |name: &str| {
+        rules_of(mapping, table).filter(|(at, _)| !compared.iter().any(|(of, _)| of == at)).any(|(_, rule)| {
+            let Existing::Update { by } = &rule.existing else { return false };
+            let is_set = way(rule).is_some_and(|w| w.columns.iter().any(|(_, fit)| fit.column().name == name));
+            is_set && !by.iter().any(|key| imis_schemas::same_name(key, name))
+        })
+    };
     let mut left_out = Vec::new();
     let mut columns = Vec::new();
     for column in &table.columns {
@@ -59,6 +78,8 @@ pub(crate) fn form(mapping: &BoundMapping, table: &Table) -> (Form, Vec<LeftOut>
         let given = |way: &&RowWay| way.columns.iter().any(|(_, fit)| fit.column().name == column.name);
         let why = match (ways.iter().all(given) && !ways.is_empty(), column.computed.is_some()) {
             (_, true) => Some("the server computes it"),
+            _ if set_later(&column.name) => Some("a rule sets it in rows that are there"),
+            (false, _) if sets_only => Some("the mapping does not touch it"),
             (false, _) if column.identity || column.default.is_some() => {
                 Some("the mapping leaves it to the server's default")
             }
@@ -92,7 +113,8 @@ pub(crate) fn identity(table: &Table, columns: &[Compared], engine: Engine) -> I
 
 /// The parts of the rules that fill a table, for a form.
 pub(crate) fn parts(mapping: &BoundMapping, table: &Table, form: &Form, made: &Made) -> Vec<RulePart> {
-    rules_of(mapping, table)
+    rules_compared(mapping, table)
+        .into_iter()
         .filter_map(|(at, rule)| {
             let way = way(rule)?;
             let place = |name: &str| way.columns.iter().position(|(_, fit)| fit.column().name == name);
@@ -153,13 +175,7 @@ pub(crate) async fn queries(
             max_cell,
         };
         register(context, "target", Arc::new(expected));
-        let failed = |e: datafusion::common::DataFusionError| {
-            let what = match trouble(&e) {
-                crate::expression::ExpressionError::Wrong(text) => text,
-                crate::expression::ExpressionError::UnknownColumn(name) => format!("no column {name}"),
-            };
-            Error::failed(format!("the query of rule {} failed: {what}", rule.name))
-        };
+        let failed = |e| query_failed(&format!("rule {}", rule.name), &e);
         let plan = context.state().create_logical_plan(&way.sql).await.map_err(failed)?;
         let frame = context.execute_logical_plan(plan).await.map_err(failed)?;
         made.insert(at, Arc::new(frame.collect().await.map_err(failed)?));

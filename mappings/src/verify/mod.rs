@@ -35,7 +35,7 @@ use imis_databases::{Error, ErrorKind, KeyRange, Source, plan_ranges};
 use imis_schemas::{Catalog, Engine, Table, same_name};
 
 use self::compare::{Comparison, Found, compare};
-use self::expected::{form, image_side, parts, policy, queries, rules_of};
+use self::expected::{form, image_side, parts, policy, queries, rules_compared};
 use self::reasons::Reasons;
 use self::side::{RulesSide, Side, TableSide};
 use crate::bind::{BoundMapping, BoundStep, Way};
@@ -144,7 +144,7 @@ pub async fn migration(
     }
     let found = verifier.compare(tasks).await?;
     totals::explain(&mut totals, &mut areas, &found);
-    verifier.end(outcome, totals, areas, found)
+    verifier.end(outcome, totals, areas, found).await
 }
 
 /// Holds two databases of one shape against each other: tables and columns by their names, types through the type table.
@@ -175,11 +175,13 @@ pub async fn same_shape(
     }
     let found = verifier.compare(tasks).await?;
     totals::explain(&mut totals, &mut areas, &found);
-    verifier.end(outcome, totals, areas, found)
+    verifier.end(outcome, totals, areas, found).await
 }
 
 impl Verifier {
     async fn begin(&self, mode: Mode) -> Result<Verification, Error> {
+        let (from_consistency, from_reading) = self.from.source.reading().await?;
+        let (to_consistency, to_reading) = self.to.source.reading().await?;
         Ok(Verification {
             imis: FORMAT,
             mode,
@@ -189,8 +191,10 @@ impl Verifier {
             run: None,
             started: jiff::Timestamp::now().to_string(),
             finished: String::new(),
-            from_consistency: self.from.source.consistency().await?,
-            to_consistency: self.to.source.consistency().await?,
+            from_consistency,
+            to_consistency,
+            from_reading,
+            to_reading,
             sample: self.options.sample,
             tables: Vec::new(),
             totals: Vec::new(),
@@ -229,7 +233,7 @@ impl Verifier {
         let (form, left_out) = form(mapping, table);
         let parts = parts(mapping, table, &form, made);
         let existing = policy(mapping, table);
-        let rules: Vec<_> = rules_of(mapping, table).collect();
+        let rules = rules_compared(mapping, table);
 
         // Split where one rule of rows carries the key over as it is.
         let mut split = None;
@@ -440,7 +444,7 @@ impl Verifier {
         plan_ranges(end.source.as_ref(), table, end.catalog.engine, rows, ROWS_A_RANGE).await
     }
 
-    fn end(
+    async fn end(
         &self,
         mut outcome: Verification,
         totals: Vec<ColumnTotal>,
@@ -466,6 +470,8 @@ impl Verifier {
         }
         outcome.totals = totals;
         outcome.areas = areas;
+        outcome.from_reading.after = self.from.source.mark().await;
+        outcome.to_reading.after = self.to.source.mark().await;
         outcome.finished = jiff::Timestamp::now().to_string();
         Ok(outcome)
     }

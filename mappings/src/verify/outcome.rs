@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imis_databases::Consistency;
+use imis_databases::{Consistency, Reading};
 use serde::{Deserialize, Serialize};
 
 /// The version of the outcome's shape, as it stands in `summary.json`.
@@ -41,6 +41,12 @@ pub struct Verification {
     pub from_consistency: Consistency,
     /// What could be relied on while `to` was read.
     pub to_consistency: Consistency,
+    /// Who vouches for that of `from`, and its count of changes before the first read and after the last one.
+    #[serde(default)]
+    pub from_reading: Reading,
+    /// The same of `to`.
+    #[serde(default)]
+    pub to_reading: Reading,
     /// Whether only a part of the rows was compared.
     pub sample: bool,
     /// By table.
@@ -58,8 +64,25 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// Whether nothing differs, or only what a named rule explains.
+    /// The names of the databases to which somebody wrote while they were read, although they were to stand still.
+    pub fn disturbed(&self) -> Vec<&str> {
+        let ends = [
+            (&self.from, self.from_consistency, &self.from_reading),
+            (&self.to, self.to_consistency, &self.to_reading),
+        ];
+        ends.into_iter()
+            .filter(|(_, level, reading)| reading.is_disturbed(*level))
+            .map(|(name, ..)| name.as_str())
+            .collect()
+    }
+
+    /// Whether nothing differs, or only what a named rule explains, and what was to stand still did.
     pub fn holds(&self) -> bool {
+        self.disturbed().is_empty() && self.is_equal()
+    }
+
+    /// Whether nothing differs in what was read, or only what a named rule explains.
+    pub fn is_equal(&self) -> bool {
         self.shape.is_empty()
             && self.tables.iter().all(|table| table.unexplained() == 0)
             && self.totals.iter().all(|total| !total.status.differs())

@@ -55,7 +55,9 @@ impl Reasons {
         }
         difference.explained = match difference.kind {
             DifferenceKind::Missing => self.missing(difference, row),
-            DifferenceKind::Extra => row.is_before.then(|| "existing-row-stays".to_owned()),
+            // Rows that the mapping only changes are the target's own.
+            DifferenceKind::Extra => (row.is_before || matches!(self.existing, Existing::Update { .. }))
+                .then(|| "existing-row-stays".to_owned()),
             DifferenceKind::Changed => self.changed(difference, row),
             DifferenceKind::Doubled | DifferenceKind::Unreadable => None,
         };

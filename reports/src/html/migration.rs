@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{Change, Figure, LINES, PLACES, cut, moment, render};
 use crate::ReportError;
 use crate::cause;
+use crate::consistency;
 use crate::mask::Values;
 use crate::number::{counted, thousands};
 use crate::verdict::{Verdict, complaints};
@@ -134,6 +135,11 @@ fn headline(account: &Account, verdict: Verdict) -> (&'static str, &'static str,
             let rows = counted(rejected, "row");
             ("warning", "Balances, with rejects", format!("Every row is accounted for; {rows} {were} rejected."))
         }
+        Verdict::Disturbed => (
+            "bad",
+            "The source did not stand still",
+            "Somebody wrote to the old system while it was read. Do not use the new system yet.".to_owned(),
+        ),
         Verdict::Unbalanced => {
             ("bad", "Does not balance", "The rows do not add up. Do not use the new system yet.".to_owned())
         }
@@ -149,6 +155,10 @@ fn lead(verdict: Verdict) -> &'static str {
         Verdict::Rejects => {
             "Rejected rows are not in the new system. Each of them is listed with its key and the reason, so that someone \
              can decide: mend it in the old system and move it again, or accept that it stays behind."
+        }
+        Verdict::Disturbed => {
+            "The rows add up, but they may be of several moments: what was written in between may have come along in part. Undo \
+             the migration, make sure that nobody works in the old system, and migrate again."
         }
         Verdict::Unbalanced => {
             "Somewhere rows are missing or too many. The list below says where. Undo the migration, or find the cause \
@@ -173,6 +183,10 @@ fn facts(account: &Account) -> Vec<(&'static str, String)> {
         facts.push(("Took", took));
     }
     facts.push(("Run", account.run.clone()));
+    if let Some(level) = account.consistency {
+        facts.push(("Consistency of the source", consistency::vouched(level, &account.reading)));
+        facts.extend(consistency::changes(level, &account.reading).map(|said| ("Changes of the source", said)));
+    }
     facts
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Change, Figure, LINES, PLACES, cut, moment, render};
 use crate::ReportError;
+use crate::consistency;
 use crate::number::{counted, thousands};
 use crate::words;
 
@@ -72,7 +73,11 @@ pub fn plan_page(plan: &Plan) -> Result<String, ReportError> {
                 ("Mapping", plan.mapping.clone()),
                 ("Made", moment(&plan.made)),
                 ("Release of the source", plan.release.as_ref().map_or("not known".to_owned(), |r| format!("openIMIS {r}"))),
-                ("Consistency", words::consistency(plan.consistency).to_owned()),
+                ("Consistency", consistency::vouched(plan.consistency, &plan.reading)),
+                (
+                    "Changes of the source",
+                    consistency::changes(plan.consistency, &plan.reading).unwrap_or_else(|| "none can be".to_owned()),
+                ),
             ],
             figures: vec![
                 Figure::new(rows, "rows to read from the old system"),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use imis_databases::Consistency;
 use imis_mappings::verify::{Mode, Status, Verification};
 use serde::Serialize;
 
 use super::{Figure, LINES, cut, moment, render};
 use crate::ReportError;
+use crate::consistency;
 use crate::mask::Values;
 use crate::number::thousands;
 use crate::verification::{
@@ -71,6 +71,7 @@ pub fn verification_page(found: &Verification, values: Values) -> Result<String,
     let (tone, badge) = match proof {
         Proof::Equal => ("good", "Equal"),
         Proof::Explained => ("good", "Equal but for what is explained"),
+        Proof::Disturbed => ("bad", "Did not stand still"),
         Proof::Differs => ("bad", "Differs"),
     };
     let sum = |of: fn(&imis_mappings::verify::TableVerdict) -> u64| found.tables.iter().map(of).sum::<u64>();
@@ -132,6 +133,9 @@ pub fn verification_page(found: &Verification, values: Values) -> Result<String,
             badge,
             headline: match proof {
                 Proof::Differs => "The two sides differ.".to_owned(),
+                Proof::Disturbed => {
+                    "Somebody wrote while it was read; what was compared may be of several moments.".to_owned()
+                }
                 _ => proof.sentence(found),
             },
             lead: lead(proof),
@@ -143,7 +147,7 @@ pub fn verification_page(found: &Verification, values: Values) -> Result<String,
                 Figure::new(found.explained(), "rows explained by a named rule"),
                 Figure::new(equal_totals, "totals equal"),
             ],
-            complaints: if proof == Proof::Differs { complaints(found) } else { Vec::new() },
+            complaints: if found.holds() { Vec::new() } else { complaints(found) },
             areas: found
                 .areas
                 .iter()
@@ -193,6 +197,10 @@ fn lead(proof: Proof) -> &'static str {
         Proof::Explained => {
             "Every row is equal, or differs by a rule that the mapping or the run names. The list below says which rule and how often."
         }
+        Proof::Disturbed => {
+            "Every row that was read is equal, or differs by a rule that has a name. But a database that was to stand still did not: \
+             find out who works in it, and verify again."
+        }
         Proof::Differs => {
             "Something differs that no rule names. The list below says where. Do not sign, and find the cause first: a change made \
              by somebody in the meantime, another mapping, or a fault."
@@ -201,14 +209,16 @@ fn lead(proof: Proof) -> &'static str {
 }
 
 fn facts(found: &Verification) -> Vec<(&'static str, String)> {
-    let consistency = |consistency: Consistency| words::consistency(consistency).to_owned();
     let mut facts = vec![("From", found.from.clone()), ("To", found.to.clone())];
     facts.extend(found.mapping.iter().map(|mapping| ("Mapping", mapping.clone())));
     facts.extend(found.run.iter().map(|run| ("Run", run.clone())));
     facts.push(("Began", moment(&found.started)));
     facts.push(("Ended", moment(&found.finished)));
-    facts.push(("While it was read, from was", consistency(found.from_consistency)));
-    facts.push(("While it was read, to was", consistency(found.to_consistency)));
+    let (from, to) = (found.from_consistency, found.to_consistency);
+    facts.push(("While it was read, from was", consistency::vouched(from, &found.from_reading)));
+    facts.extend(consistency::changes(from, &found.from_reading).map(|said| ("Changes of from", said)));
+    facts.push(("While it was read, to was", consistency::vouched(to, &found.to_reading)));
+    facts.extend(consistency::changes(to, &found.to_reading).map(|said| ("Changes of to", said)));
     if found.sample {
         facts.push(("Extent", "a sample: the first, middle and last rows of large tables".to_owned()));
     }

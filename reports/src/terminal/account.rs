@@ -2,7 +2,8 @@
 
 use imis_mappings::account::{Account, RejectedRow, RuleAccount, TableAccount};
 
-use super::{Cell, Style, Tint, facts, table};
+use super::{Cell, Style, Tint, facts, paragraph, table};
+use crate::consistency;
 use crate::escape;
 use crate::mask;
 use crate::number::counted;
@@ -29,6 +30,11 @@ pub fn account(account: &Account, style: &Style) -> String {
         for note in &account.notes {
             text += &format!("- {}\n", escape::terminal(note));
         }
+    }
+    if let Some(level) = account.consistency {
+        text += &style.heading("Consistency of the source");
+        text += &paragraph(&consistency::vouched(level, &account.reading), style);
+        text += &consistency::changes(level, &account.reading).map_or(String::new(), |said| paragraph(&said, style));
     }
     text.push('\n');
     text + &verdict(account, style)
@@ -174,10 +180,14 @@ fn verdict(account: &Account, style: &Style) -> String {
     match Verdict::of(account) {
         Verdict::Clean => style.tint(Tint::Good, "The account balances; no row was rejected.") + "\n",
         Verdict::Rejects => style.tint(Tint::Warning, &format!("The account balances; {rejected} rejected.")) + "\n",
-        Verdict::Unbalanced => {
-            let mut text = style.tint(Tint::Bad, "The account does not balance:") + "\n";
+        Verdict::Disturbed | Verdict::Unbalanced => {
+            let said = match Verdict::of(account) {
+                Verdict::Disturbed => "The account balances, but the source did not stand still:",
+                _ => "The account does not balance:",
+            };
+            let mut text = style.tint(Tint::Bad, said) + "\n";
             for complaint in complaints(account) {
-                text += &format!("- {}\n", escape::terminal(&complaint));
+                text += &paragraph(&format!("- {complaint}"), style);
             }
             text
         }

@@ -7,9 +7,9 @@ use imis_mappings::hazard::Hazard;
 use imis_mappings::plan::{Plan, PlannedRule};
 use imis_mappings::run::Scanned;
 
-use super::{Cell, Style, facts, table};
+use super::{Cell, Style, facts, paragraph, table};
 use crate::number::counted;
-use crate::words;
+use crate::{consistency, words};
 
 /// What a run would do, for people.
 pub fn plan(plan: &Plan, style: &Style) -> String {
@@ -22,7 +22,9 @@ pub fn plan(plan: &Plan, style: &Style) -> String {
     text += &rules(plan, style);
     text += &hazards(&plan.hazards, style);
     text += &style.heading("Consistency of the source");
-    text + words::consistency(plan.consistency) + "\n"
+    text += &paragraph(&consistency::vouched(plan.consistency, &plan.reading), style);
+    let changes = consistency::changes(plan.consistency, &plan.reading);
+    text + &changes.map_or(String::new(), |said| paragraph(&said, style))
 }
 
 fn rules(plan: &Plan, style: &Style) -> String {

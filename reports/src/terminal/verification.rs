@@ -2,7 +2,8 @@
 
 use imis_mappings::verify::{Status, TableVerdict, Verification};
 
-use super::{Cell, Style, Tint, facts, table};
+use super::{Cell, Style, Tint, facts, paragraph, table};
+use crate::consistency;
 use crate::escape;
 use crate::number::thousands;
 use crate::verification::{
@@ -30,18 +31,27 @@ pub fn verification(found: &Verification, style: &Style) -> String {
         }
         text += &more(notes.len(), SHOWN, style);
     }
+    text += &style.heading("Consistency");
+    for (name, level, reading) in
+        [("from", found.from_consistency, &found.from_reading), ("to", found.to_consistency, &found.to_reading)]
+    {
+        text += &paragraph(&format!("{name}: {}", consistency::vouched(level, reading)), style);
+        let changes = consistency::changes(level, reading).filter(|_| reading.before.is_some());
+        text += &changes.map_or(String::new(), |said| paragraph(&said, style));
+    }
     text.push('\n');
     let proof = Proof::of(found);
     let tint = match proof {
         Proof::Equal | Proof::Explained => Tint::Good,
-        Proof::Differs => Tint::Bad,
+        Proof::Disturbed | Proof::Differs => Tint::Bad,
     };
-    if proof != Proof::Differs {
+    if found.holds() {
         return text + &style.tint(tint, &proof.sentence(found)) + "\n";
     }
-    text += &(style.tint(tint, "The two sides differ:") + "\n");
+    let said = if proof == Proof::Differs { "The two sides differ:" } else { "What was compared did not stand still:" };
+    text += &(style.tint(tint, said) + "\n");
     for complaint in complaints(found) {
-        text += &format!("- {}\n", escape::terminal(&complaint));
+        text += &paragraph(&format!("- {complaint}"), style);
     }
     text
 }

@@ -14,12 +14,13 @@ use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
 use imis_databases::postgres::copy::{CopyEncoder, wire_type};
 use imis_databases::postgres::{Connection, describe_error};
+use imis_databases::spool::Spool;
 use imis_databases::{Error, ReadRequest};
 use imis_schemas::{Catalog, Column, DataType, Engine, Table, TypedColumn};
 use tokio::sync::Mutex;
 
 use super::effect::Effects;
-use super::spool::{RowsWithin, Spool, drain};
+use super::spool::{RowsWithin, drain};
 use crate::bind::{BoundMapping, Worked};
 use crate::fit::Findings;
 use crate::rows::rename;

@@ -19,6 +19,7 @@ use imis_schemas::{Engine, Table, same_name};
 
 use self::bench::Bench;
 use self::step::Done;
+use super::failpoint::reached;
 use super::postgres::PostgresTarget;
 use super::state::{self, Phase};
 use super::target::tables_of;
@@ -65,6 +66,7 @@ pub(super) async fn hold(
         turn: Arc::default(),
     };
     bench.batch("BEGIN", "holding keys").await?;
+    reached("keys-begun");
     let held = match bench.settle(stage, on_reject).await {
         Ok(()) => commit(&bench, phase).await,
         Err(error) => Err(error),
@@ -80,7 +82,10 @@ pub(super) async fn hold(
 async fn commit(bench: &Bench<'_>, phase: Phase) -> Result<(), Error> {
     effect::write(&**bench.connection, bench.run, &bench.effects).await?;
     state::set_phase(&**bench.connection, bench.run, phase).await?;
-    bench.batch("COMMIT", "holding keys").await
+    reached("keys-noted");
+    bench.batch("COMMIT", "holding keys").await?;
+    reached("keys-committed");
+    Ok(())
 }
 
 /// What holding the keys did, by rule.
@@ -104,6 +109,7 @@ impl Bench<'_> {
         while let Some(at) = open.pop_first() {
             let Some(one) = held.get(at).copied() else { continue };
             let done = self.hold_one(one).await?;
+            reached("keys-held");
             let (table, column) = changes(mapping, one);
             let (Some(table), true) = (table, done != Done::default()) else { continue };
             if done.changed > 0 {

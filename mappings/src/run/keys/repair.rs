@@ -5,14 +5,14 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::StreamExt;
 use imis_databases::Error;
 use imis_databases::postgres::copy::wire_type;
+use imis_databases::spool::Spool;
 use imis_schemas::{Engine, TypedColumn};
 use std::sync::Arc;
 
 use super::bench::{Bench, Broken, odd};
-use super::spool::Spool;
 use super::step::Done;
 use crate::bind::BoundRepair;
-use crate::expression::{ExpressionError, trouble};
+use crate::expression::query_failed;
 use crate::fit::Findings;
 use crate::rows::{register, rename};
 
@@ -43,13 +43,7 @@ impl Bench<'_> {
 
     async fn query(&self, repair: &BoundRepair) -> Result<Spool, Error> {
         let context = &self.mapping.context;
-        let failed = |e: datafusion::common::DataFusionError| {
-            let what = match trouble(&e) {
-                ExpressionError::Wrong(text) => text,
-                ExpressionError::UnknownColumn(name) => format!("no column {name}"),
-            };
-            Error::failed(format!("the query of the repair {} failed: {what}", repair.rule))
-        };
+        let failed = |e| query_failed(&format!("the repair {}", repair.rule), &e);
         register(context, "target", self.rows());
         let plan = context.state().create_logical_plan(&repair.sql).await.map_err(failed)?;
         let frame = context.execute_logical_plan(plan).await.map_err(failed)?;

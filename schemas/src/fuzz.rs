@@ -1,0 +1,39 @@
+//! Fuzz targets: catalogues, and the names of types.
+
+use crate::{Catalog, DataType, Engine, identify};
+
+#[test]
+fn fuzz_catalog() {
+    bolero::check!(name = "catalog").for_each(|bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        let Ok(catalog) = Catalog::parse(text) else { return };
+        for table in &catalog.tables {
+            for column in &table.columns {
+                let _ = (column.data_type(catalog.engine).arrow(), column.plain_default());
+            }
+            let _ = table.table_name().sql(catalog.engine);
+        }
+        // What is written is read as what it was.
+        let again = Catalog::parse(&catalog.to_json()).unwrap();
+        assert_eq!(again, catalog);
+        let _ = identify(&catalog);
+    });
+}
+
+#[test]
+fn fuzz_data_type() {
+    bolero::check!(name = "data_type").for_each(|bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        for engine in [Engine::Mssql, Engine::Postgres] {
+            let data_type = DataType::parse(engine, text);
+            let _ = (data_type.arrow(), data_type.sql(engine));
+            // No name and no text ends its own quotes: between them, a closing one comes only doubled.
+            let close = if engine == Engine::Mssql { ']' } else { '"' };
+            for (quoted, close) in [(engine.quote(text), close), (engine.literal(text), '\'')] {
+                let begins = if close == '\'' { quoted.find('\'').unwrap() } else { 0 };
+                let inner = &quoted[begins + 1..quoted.len() - 1];
+                assert!(!inner.replace(&[close; 2].iter().collect::<String>(), "").contains(close), "{quoted}");
+            }
+        }
+    });
+}
