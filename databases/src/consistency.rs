@@ -72,7 +72,12 @@ impl Offer {
             (Wish::Auto, Some(true)) => {
                 choice(Consistency::SingleTransaction, "the database takes writes and allows such a transaction", false)
             }
-            (Wish::Auto, _) => choice(
+            (Wish::Auto, None) => {
+                let because =
+                    "the database takes writes, and it is not known whether one transaction could be relied on";
+                choice(Consistency::Fuzzy, because, false)
+            }
+            (Wish::Auto, Some(false)) => choice(
                 Consistency::Fuzzy,
                 "the database takes writes and allows no transaction that sees one moment",
                 false,

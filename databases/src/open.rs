@@ -13,7 +13,11 @@ use crate::{mssql, postgres, snapshot};
 /// # Errors
 /// When the server cannot be reached or refuses, when the files are not there or not what they should be.
 pub async fn open(location: &Location) -> Result<Arc<dyn Source>, Error> {
-    open_as(location, Wish::Fuzzy).await
+    match location {
+        Location::Mssql(address) => Ok(Arc::new(mssql::MssqlSource::connect(address).await?)),
+        Location::Postgres(address) => Ok(Arc::new(postgres::PostgresSource::connect(address).await?)),
+        _ => open_as(location, Wish::Fuzzy).await,
+    }
 }
 
 /// The same, with what the reader wants to rely on settled before anything is read. A snapshot folder is frozen whatever is

@@ -117,7 +117,7 @@ mod tests {
             let column: ArrayRef = Arc::new(StringArray::from(vec![format!("{n} {text}"); 16]));
             let refused =
                 RefusedRow { key: vec![("n".into(), n.to_string())], column: "c".into(), reason: String::new() };
-            let refused = if n % 3 == 0 { vec![refused] } else { Vec::new() };
+            let refused = if n.is_multiple_of(3) { vec![refused] } else { Vec::new() };
             Chunk { batch: RecordBatch::try_from_iter([("c", column)]).unwrap(), refused }
         };
         for many in [0, 1, 12] {

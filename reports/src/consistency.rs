@@ -49,7 +49,10 @@ pub(crate) fn changes(of: Consistency, reading: &Reading) -> Option<String> {
             moved()
         ),
         (Changes::Some, Consistency::SingleTransaction) => {
-            format!("{}: the system went on working. None of that is in what was read.", moved())
+            format!(
+                "{}: the system went on working. What was read is the state of one moment, at the beginning.",
+                moved()
+            )
         }
         (Changes::Some, Consistency::Fuzzy) => {
             format!("{}: rows were inserted or updated while the source was read, or somebody tried to.", moved())
@@ -82,7 +85,12 @@ mod tests {
             (Consistency::Fuzzy, mark(16, false), None, "stands at 0x0000000000000010."),
             (Consistency::Fuzzy, mark(16, false), mark(16, false), "a table that has a rowversion column"),
             (Consistency::Fuzzy, mark(16, false), mark(17, false), "to 0x0000000000000011: rows were inserted"),
-            (Consistency::SingleTransaction, mark(16, false), mark(17, false), "None of that is in what was read"),
+            (
+                Consistency::SingleTransaction,
+                mark(16, false),
+                mark(17, false),
+                "the state of one moment, at the beginning",
+            ),
             (Consistency::Frozen, mark(16, false), mark(17, false), "Somebody wrote to the source"),
             (Consistency::Frozen, mark(16, true), mark(16, true), "cannot be said"),
         ];

@@ -28,7 +28,7 @@ pub(crate) async fn doctor(args: Doctor, session: &Session) -> Result<u8, Failur
         match facts(&location, session).await {
             Ok(rows) => {
                 if session.json {
-                    let facts: serde_json::Map<_, _> = rows.into_iter().map(|(k, v)| (k, v.into())).collect();
+                    let facts = object(rows);
                     all.push(serde_json::json!({"location": location.to_string(), "facts": facts}));
                 } else {
                     show::print(&format!("{location}"))?;
@@ -88,6 +88,19 @@ async fn facts(location: &Location, session: &Session) -> Result<Vec<(String, St
             Ok(vec![("tables".into(), catalog.tables.len().to_string())])
         }
     }
+}
+
+/// Facts as an object; a name that comes several times has a line for each.
+fn object(rows: Vec<(String, String)>) -> serde_json::Map<String, serde_json::Value> {
+    let mut facts = serde_json::Map::new();
+    for (name, value) in rows {
+        let value = match facts.get(&name).and_then(|earlier| earlier.as_str()) {
+            Some(earlier) => format!("{earlier}\n{value}"),
+            None => value,
+        };
+        facts.insert(name, value.into());
+    }
+    facts
 }
 
 /// Facts as rows of a table; what is not known is left out.

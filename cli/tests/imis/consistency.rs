@@ -132,7 +132,7 @@ async fn one_transaction_brings_the_state_in_which_it_began() {
     let (before, after) = (&account["reading"]["before"]["counter"], &account["reading"]["after"]["counter"]);
     assert!(before.as_str() < after.as_str() && before.is_string(), "{account}");
     let page = std::fs::read_to_string(case.desk.path().join("report/index.html")).unwrap();
-    assert!(page.contains("None of that is in what was read") && page.contains("one transaction"), "{page}");
+    assert!(page.contains("the state of one moment, at the beginning") && page.contains("one transaction"), "{page}");
 
     // Verification sees the state that is there now: what was changed since, and nothing else.
     let found = case.imis("verify", &["--json"]);

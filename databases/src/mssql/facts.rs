@@ -105,7 +105,7 @@ pub(super) async fn facts(server: &Server) -> ServerFacts {
         facts.read_only = Some(flag(&row, 3));
         facts.is_snapshot = Some(int(&row, 4).is_some());
     }
-    let offer = consistency::offer(server).await;
+    let offer = consistency::offer(server).await.unwrap_or_default();
     facts.consistency = offer.choose(Wish::Auto).map(|choice| {
         let level = match choice.level {
             Consistency::Frozen => "frozen",

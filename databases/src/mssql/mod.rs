@@ -83,7 +83,7 @@ impl Shared {
 
     async fn choice(&self) -> Result<&Choice, Error> {
         let settle = || async {
-            let offer = consistency::offer(&self.server).await;
+            let offer = consistency::offer(&self.server).await?;
             offer.choose(self.wish).ok_or_else(|| trouble::not_allowed(self.server.address()))
         };
         self.choice.get_or_try_init(settle).await

@@ -19,7 +19,18 @@ const ROWS: usize = 200_000;
 
 /// All rows of a statement's answer, about the server or the catalogue.
 pub(super) async fn rows(server: &Server, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
-    ask(server, Lease::Own(server.client().await?), doing, sql).await
+    ask(server, Lease::Own(Box::new(server.client().await?)), doing, sql).await
+}
+
+/// The same of a question that a server need not understand: `None` if it does not. A line that broke is tried once more.
+pub(super) async fn rows_if_any(server: &Server, doing: &str, sql: &str) -> Result<Option<Vec<Row>>, Error> {
+    for _ in 0..2 {
+        if let Ok(rows) = rows(server, doing, sql).await {
+            return Ok(Some(rows));
+        }
+    }
+    // Every server understands this one.
+    rows(server, doing, "SELECT 1 AS one").await.map(|_| None)
 }
 
 /// All rows of a statement's answer, in the state that is read.

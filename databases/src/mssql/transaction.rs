@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) enum Transaction {
     #[default]
     NotBegun,
-    Open(Client),
+    Open(Box<Client>),
     /// It is gone, and with it the moment that it saw. There is no other one.
     Lost,
 }
@@ -34,7 +34,7 @@ pub(super) enum Transaction {
 /// A connection for one statement and its answer.
 pub(super) enum Lease<'a> {
     /// One of several.
-    Own(Client),
+    Own(Box<Client>),
     /// The one.
     Shared(MutexGuard<'a, Transaction>),
 }
@@ -42,7 +42,7 @@ pub(super) enum Lease<'a> {
 impl Server {
     /// A connection that sees the state which is read.
     pub(super) async fn lease(&self, doing: &str) -> Result<Lease<'_>, Error> {
-        let Some(transaction) = self.transaction() else { return Ok(Lease::Own(self.client().await?)) };
+        let Some(transaction) = self.transaction() else { return Ok(Lease::Own(Box::new(self.client().await?))) };
         let mut held = transaction.lock().await;
         match &*held {
             Transaction::Open(_) => {}
@@ -54,7 +54,7 @@ impl Server {
                     let begun = async { client.tds.simple_query(statement).await?.into_results().await };
                     begun.await.map_err(|e| trouble::failed(self.address(), "beginning the transaction", e))?;
                 }
-                *held = Transaction::Open(client);
+                *held = Transaction::Open(Box::new(client));
             }
         }
         Ok(Lease::Shared(held))
@@ -88,7 +88,7 @@ impl Lease<'_> {
     /// Gives the connection back; its last answer was read to its end.
     pub(super) fn give_back(self, server: &Server) {
         if let Lease::Own(client) = self {
-            server.give_back(client);
+            server.give_back(*client);
         }
     }
 

@@ -207,7 +207,6 @@ pub(super) fn transaction_lost(doing: &str, cause: Option<Error>) -> Error {
 pub(super) fn slow(address: &MssqlAddress, doing: &str, seconds: u64) -> Error {
     unreachable(format!("{} did not come to an end within {seconds} s while {doing}", place(address)))
         .with_help(PATIENCE_HELP)
-        .passing()
 }
 
 /// A row has more bytes than any may have, and cannot be passed over.
@@ -236,7 +235,9 @@ fn broken(message: &str, cause: tiberius::error::Error) -> Error {
     } else {
         "Try again. If it stays, look into the server's error log, and at what lies on the way."
     };
-    unreachable(message.to_owned()).with_help(help).caused_by(said).passing()
+    // Who was silent for as long as we wait has had its time.
+    let passes = !said.starts_with(STALLED);
+    unreachable(message.to_owned()).with_help(help).caused_by(said).passing_if(passes)
 }
 
 /// An error that we do not know by its number. Those of severity 20 and above end the connection.

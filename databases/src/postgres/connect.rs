@@ -209,8 +209,8 @@ fn connection_error(error: &tokio_postgres::Error, address: &PostgresAddress, pl
 /// starts, locks, deadlocks, too many connections.
 fn passes(error: &tokio_postgres::Error) -> bool {
     match error.code() {
-        // What is no PostgreSQL will be none in a moment.
-        Some(&SqlState::PROTOCOL_VIOLATION) => false,
+        // What is no PostgreSQL will be none in a moment; who was silent for as long as we wait has had its time.
+        Some(&SqlState::PROTOCOL_VIOLATION | &SqlState::CONNECTION_FAILURE) => false,
         Some(code) => {
             let passing = [
                 SqlState::T_R_SERIALIZATION_FAILURE,
