@@ -39,6 +39,7 @@ lint: setup-build setup-lint
 
 bench: setup
 	@cargo bench -p imis-cli --bench migrate
+	@cargo bench -p imis-fixtures --bench generate
 
 # The targets are tests, whose corpus `make test` replays. What is found lies beside the corpus, in `crashes`.
 FUZZ_SECONDS = 30

@@ -1,10 +1,12 @@
 //! Progress by table on a terminal, and a line a phase elsewhere.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use imis_databases::Error;
+use imis_fixtures::country::Made;
 use imis_mappings::run::Progress;
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
@@ -29,17 +31,16 @@ impl Bars {
         Bars { bars, quiet, rules: Mutex::default(), total }
     }
 
-    /// Shows that something without a known end is going on.
-    pub(crate) fn spin(&self, what: &'static str) -> ProgressBar {
-        let spinner = ProgressBar::new_spinner().with_message(what);
-        match &self.bars {
-            Some(bars) => {
-                let spinner = bars.add(spinner);
-                spinner.enable_steady_tick(Duration::from_millis(200));
-                spinner
-            }
-            None => spinner,
-        }
+    /// Shows how many families of a country have been made, and with them how many rows.
+    pub(crate) fn families(&self, families: u32) -> FamilyBar {
+        let bar = ProgressBar::new(families.into()).with_style(style(
+            "{spinner} making the country {bar:24} {human_pos} of {human_len} families  {msg} rows  {eta} left",
+        ));
+        let bar = match &self.bars {
+            Some(bars) => bars.add(bar),
+            None => ProgressBar::hidden(),
+        };
+        FamilyBar { bar, rows: AtomicU64::new(0) }
     }
 
     /// Takes the bars away.
@@ -47,6 +48,28 @@ impl Bars {
         if let Some(bars) = &self.bars {
             let _ = bars.clear();
         }
+    }
+}
+
+/// A bar for a country in the making.
+pub(crate) struct FamilyBar {
+    bar: ProgressBar,
+    rows: AtomicU64,
+}
+
+impl FamilyBar {
+    /// Moves on.
+    pub(crate) fn made(&self, made: Made) {
+        let rows = self.rows.fetch_add(made.rows, Ordering::Relaxed) + made.rows;
+        if !self.bar.is_hidden() {
+            self.bar.set_message(HumanCount(rows).to_string());
+            self.bar.inc(made.families);
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 }
 

@@ -9,9 +9,11 @@
 //!
 //! The manifest is written last, by renaming: a folder without one is not a snapshot.
 
+mod pieces;
 mod read;
 mod write;
 
+pub use pieces::{ParquetFile, Piece, PieceEncoder, PieceFile, PieceMaker};
 pub use read::SnapshotSource;
 pub use write::{SnapshotSink, TableFile, write_private};
 

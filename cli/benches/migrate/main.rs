@@ -73,7 +73,14 @@ fn bench() -> Outcome<bool> {
     println!("{}", report.plain());
     if std::env::var_os("IMIS_BENCH_WRITE").is_some_and(|value| value == "1") {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
-        std::fs::write(path, report.markdown())?;
+        // The last section is another benchmark's.
+        let old = std::fs::read_to_string(path).unwrap_or_default();
+        let mut page = report.markdown();
+        if let Some(generator) = old.find("## The generator").and_then(|at| old.get(at..)) {
+            page.push('\n');
+            page.push_str(generator);
+        }
+        std::fs::write(path, page)?;
         eprintln!("bench: written to docs/benchmarks.md");
     }
     if peak > MEMORY_LIMIT {

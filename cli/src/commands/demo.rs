@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use imis_databases::snapshot::{SnapshotSink, SnapshotSource};
-use imis_databases::{Consistency, Source};
+use imis_databases::Source;
+use imis_databases::snapshot::SnapshotSource;
 use imis_fixtures::country::{Country, CountryParameters};
 use imis_mappings::plan::ROWS_A_RANGE;
 use imis_mappings::run::{self, Options};
@@ -24,16 +24,13 @@ pub(crate) async fn demo(args: Demo, session: &Session) -> Result<u8, Failure> {
     let country = Country::new(parameters).map_err(|e| Failure::usage(e.to_string()))?;
 
     session.say(&format!("1. A country of {} families, as a legacy database would hold it", args.families));
-    let name = format!("a made country (seed {})", args.seed);
-    let catalog = Arc::new(country.catalog().clone());
-    let sink = SnapshotSink::create(&legacy, catalog, name, Consistency::Frozen)?;
     let bars = session.bars();
-    let spinner = bars.spin("making families, policies and claims");
-    let written = country.write_to(&sink).await?;
-    spinner.finish_and_clear();
+    let bar = bars.families(args.families);
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from);
+    let written = tokio::task::block_in_place(|| country.write_snapshot(&legacy, jobs, &|made| bar.made(made)))?;
+    bar.clear();
     bars.clear();
-    let rows: u64 = written.iter().map(|(_, rows)| rows).sum();
-    session.say(&format!("   {} tables, {rows} rows: {}", written.len(), legacy.display()));
+    session.say(&format!("   {} tables, {} rows: {}", written.tables.len(), written.rows(), legacy.display()));
 
     session.say("2. The plan");
     let source: Arc<dyn Source> = Arc::new(SnapshotSource::open(&legacy)?);

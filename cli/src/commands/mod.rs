@@ -3,6 +3,7 @@
 mod consistency;
 mod demo;
 mod doctor;
+mod generate;
 mod introspect;
 mod manual;
 mod mapping;
@@ -75,6 +76,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<u8, Failu
         Command::Verify(args) => verify::verify(args, session).await,
         Command::Runs(args) => runs::runs(args, session).await,
         Command::Rejects(RejectsCommand::Show(args)) => runs::rejects(args, session).await,
+        Command::Generate(args) => generate::generate(args, session).await,
         Command::Demo(args) => demo::demo(args, session).await,
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),

@@ -3,9 +3,11 @@
 // Helpers of tests are no tests for clippy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
 
+mod clean;
 mod consistency;
 mod country;
 mod faults;
+mod generate;
 mod harness;
 mod hostile;
 mod manual;

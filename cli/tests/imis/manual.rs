@@ -13,6 +13,7 @@ const COMMANDS: &[&str] = &[
     "verify",
     "runs",
     "rejects show",
+    "generate",
     "demo",
 ];
 

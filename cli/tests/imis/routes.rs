@@ -13,7 +13,7 @@ use crate::oracle;
 
 const PASSWORD: &str = "loopback-7Kq";
 const COUNTRY: &str = "6f1d8c44-53d4-4f0c-9d5e-0d5b6f3f2a11";
-const FIRST: &str = "openimis/legacy-to-baseline";
+pub(crate) const FIRST: &str = "openimis/legacy-to-baseline";
 const SECOND: &str = "openimis/baseline-to-modular";
 
 /// What may differ, and why: table, column (`*` for all), reason.
@@ -151,11 +151,11 @@ impl Routes {
     }
 }
 
-async fn django(database: &str) {
+pub(crate) async fn django(database: &str) {
     Backend::shared().await.migrate(&Cluster::shared().url(database)).await.unwrap();
 }
 
-async fn must_be_equal(direct: &str, through: &str) {
+pub(crate) async fn must_be_equal(direct: &str, through: &str) {
     let found = differences(direct, through).await;
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
     assert_same(&generators(through).await, &generators(direct).await, "the key generators");

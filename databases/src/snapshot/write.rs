@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::StreamExt;
-use imis_schemas::{Catalog, Table};
+use imis_schemas::{Catalog, Engine, Table};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -32,6 +32,8 @@ pub struct SnapshotSink {
     consistency: Consistency,
     reading: Mutex<Option<(Consistency, Reading)>>,
     started: jiff::Timestamp,
+    /// The moment that the manifest tells instead of the clock's.
+    moment: Option<jiff::Timestamp>,
     done: Mutex<Vec<ManifestTable>>,
 }
 
@@ -59,8 +61,24 @@ impl SnapshotSink {
             consistency,
             reading: Mutex::default(),
             started: jiff::Timestamp::now(),
+            moment: None,
             done: Mutex::default(),
         })
+    }
+
+    /// The same with a moment of its own in the manifest, for a snapshot that shall be the same whenever it is made.
+    #[must_use]
+    pub fn as_of(mut self, moment: jiff::Timestamp) -> Self {
+        self.moment = Some(moment);
+        self
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn engine(&self) -> Engine {
+        self.catalog.engine
     }
 
     /// Says how the rows were read, once that is known: it stands in the manifest then.
@@ -77,7 +95,7 @@ impl SnapshotSink {
     }
 
     /// Notes a table that is whole.
-    fn note(&self, table: ManifestTable) {
+    pub(super) fn note(&self, table: ManifestTable) {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).push(table);
     }
 
@@ -111,8 +129,8 @@ impl Sink for SnapshotSink {
         let manifest = Manifest {
             imis: FORMAT,
             from: self.from.clone(),
-            started: self.started.to_string(),
-            finished: jiff::Timestamp::now().to_string(),
+            started: self.moment.unwrap_or(self.started).to_string(),
+            finished: self.moment.unwrap_or_else(jiff::Timestamp::now).to_string(),
             consistency: level.unwrap_or(self.consistency),
             reading,
             catalog_sha256: hex(&Sha256::digest(text.as_bytes())),
@@ -126,6 +144,38 @@ impl Sink for SnapshotSink {
     }
 }
 
+/// How every table's file is encoded.
+pub(super) fn properties() -> WriterProperties {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_created_by("imis".to_owned())
+        .build()
+}
+
+/// Makes a table's empty file: where it is, its columns, and its line of the manifest.
+pub(super) fn begin(
+    folder: &Path,
+    table: &Table,
+    engine: Engine,
+) -> Result<(PathBuf, File, SchemaRef, ManifestTable), Error> {
+    let fields = table.columns.iter().map(|c| Field::new(&c.name, c.data_type(engine).arrow(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let name = file_name(&table.schema, &table.name);
+    let path = folder.join(&name);
+    let file = create_private(&path)?;
+    let line = ManifestTable {
+        schema: table.schema.clone(),
+        name: table.name.clone(),
+        file: name,
+        rows: 0,
+        bytes: 0,
+        sha256: String::new(),
+        refused: Vec::new(),
+    };
+    Ok((path, file, schema, line))
+}
+
 /// A table's Parquet file while it is being written.
 pub struct TableFile {
     table: ManifestTable,
@@ -136,35 +186,11 @@ pub struct TableFile {
 }
 
 impl TableFile {
-    fn create(folder: &Path, table: &Table, engine: imis_schemas::Engine) -> Result<Self, Error> {
-        let schema = Arc::new(Schema::new(
-            table.columns.iter().map(|c| Field::new(&c.name, c.data_type(engine).arrow(), true)).collect::<Vec<_>>(),
-        ));
-        let name = file_name(&table.schema, &table.name);
-        let path = folder.join(&name);
-        let file = create_private(&path)?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .set_created_by("imis".to_owned())
-            .build();
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))
+    fn create(folder: &Path, table: &Table, engine: Engine) -> Result<Self, Error> {
+        let (path, file, schema, table) = begin(folder, table, engine)?;
+        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties()))
             .map_err(|e| Error::failed(format!("{} cannot be begun", path.display())).caused_by(e))?;
-        Ok(TableFile {
-            table: ManifestTable {
-                schema: table.schema.clone(),
-                name: table.name.clone(),
-                file: name,
-                rows: 0,
-                bytes: 0,
-                sha256: String::new(),
-                refused: Vec::new(),
-            },
-            path,
-            schema,
-            writer,
-            refused: Vec::new(),
-        })
+        Ok(TableFile { table, path, schema, writer, refused: Vec::new() })
     }
 
     /// Appends rows. Columns are found by name; one that the batch lacks is NULL in all its rows.
@@ -240,7 +266,7 @@ fn make_private_folder(path: &Path) -> Result<(), Error> {
     builder.create(path).map_err(|e| trouble("make", path, e))
 }
 
-fn create_private(path: &Path) -> Result<File, Error> {
+pub(super) fn create_private(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
