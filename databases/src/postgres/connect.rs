@@ -77,7 +77,7 @@ async fn log_in(
     let place = format!("{}:{}/{}", address.host, address.port, address.database);
     let trouble = |e: tokio_postgres::Error| connection_error(&e, address, &place);
     let silence = Duration::from_secs(address.silence);
-    let socket = Socket::dial(address).await.map_err(|e| unreachable(&place).caused_by(e))?;
+    let socket = Socket::dial(address).await.map_err(|e| unreachable(&place).caused_by(e).passing())?;
     if address.sslmode == "disable" {
         let guarded = Guard::new(socket, limit.clone(), silence);
         let (client, connection) = config.connect_raw(guarded, NoTls).await.map_err(trouble)?;
