@@ -130,7 +130,7 @@ pub(crate) fn namespace(from: &str) -> Uuid {
 }
 
 /// The shape of a modular snapshot.
-fn modular() -> Result<Catalog, Failure> {
+pub(crate) fn modular() -> Result<Catalog, Failure> {
     imis_schemas::release("modular/1.11").map_err(|e| Failure::failed(e.to_string()))
 }
 

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use imis_databases::Location;
+use imis_databases::snapshot::SnapshotSource;
 use imis_mappings::verify::{self, End, Options, Recorded, Verification};
 use imis_reports::mask::Values;
 use imis_reports::terminal::Style;
-use imis_schemas::Engine;
+use imis_schemas::{Catalog, Engine};
 
 use crate::args::{DEFAULT_PACK, Level, Verify};
 use crate::commands::Session;
-use crate::commands::plan::bind_live;
+use crate::commands::plan::{bind_live, modular, namespace};
 use crate::exit::{DATA, DONE, Failure};
 use crate::show;
 
@@ -71,13 +72,32 @@ async fn migration(
         Location::Postgres(address) => Recorded::read(address).await?,
         _ => Recorded::nothing(),
     };
-    let namespace = args.country.or(recorded.namespace).unwrap_or_else(|| crate::commands::plan::namespace(&from.name));
+    // The country that the run was made for; a snapshot knows the source's name, from which it follows where nobody named one.
+    let mut source = from.name.clone();
+    let to = match &location {
+        Location::Snapshot(folder) => {
+            SnapshotSource::open(folder)?.manifest().from.clone_into(&mut source);
+            with_empty_tables(to)?
+        }
+        _ => to,
+    };
+    let namespace = args.country.or(recorded.namespace).unwrap_or_else(|| namespace(&source));
     let bound = bind_live(&mapping, from.source.as_ref(), &from.catalog, &to.catalog, namespace).await?;
     let bars = Arc::new(session.bars());
     let progress: Arc<dyn imis_mappings::run::Progress> = Arc::clone(&bars) as _;
     let found = verify::migration(Arc::new(bound), &mapping.name, from, to, recorded, options, progress).await;
     bars.clear();
     Ok(found?)
+}
+
+/// A snapshot that a migration filled has the tables of its mapping. The others of the modular schema, to which keys and queries of
+/// the mapping point, are as good as empty.
+fn with_empty_tables(end: End) -> Result<End, Failure> {
+    let mut catalog = Catalog::clone(&end.catalog);
+    let others = modular()?.tables.into_iter().filter(|table| catalog.table(&table.name).is_none());
+    let others: Vec<_> = others.collect();
+    catalog.tables.extend(others);
+    Ok(End { catalog: Arc::new(catalog), ..end })
 }
 
 /// Shows what was found, writes the report and finds the exit code.

@@ -19,6 +19,11 @@ fn the_demo_needs_nothing_installed() {
     let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
     let claims = summary["rules"].as_array().unwrap().iter().find(|r| r["rule"] == "claims").unwrap();
     assert!(claims["read"].as_u64().unwrap() > 0 && claims["read"] == claims["loaded"], "{claims}");
+    // What came out is what the source and the mapping say, row by row.
+    let verify = ["verify", "--from", "imis-demo/legacy", "--to", "imis-demo/modular", "--json"];
+    let proof = desk.imis(&verify).done().json();
+    assert_eq!((&proof["holds"], &proof["explained"]), (&true.into(), &0.into()), "{proof}");
+    assert!(proof["totals"]["equal"].as_u64() > Some(1_000), "{}", proof["totals"]["equal"]);
     // A second demo does not write over the first.
     desk.imis(&["demo", "--families", "30"]).failed(2, "not empty", &[]);
 }

@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::StreamExt;
 use imis_schemas::{Catalog, Engine, Table};
@@ -185,6 +186,17 @@ pub struct TableFile {
     refused: Vec<RefusedRow>,
 }
 
+/// An array in the type of its column. A truth value in a column of bits is 0 or 1 there, as PostgreSQL prints it.
+fn fitted(array: &ArrayRef, to: &ArrowType) -> Result<ArrayRef, arrow::error::ArrowError> {
+    match (array.data_type(), to) {
+        (ArrowType::Boolean, ArrowType::Utf8) => {
+            let digits = arrow::compute::cast(array, &ArrowType::UInt8)?;
+            arrow::compute::cast(&digits, to)
+        }
+        _ => arrow::compute::cast(array, to),
+    }
+}
+
 impl TableFile {
     fn create(folder: &Path, table: &Table, engine: Engine) -> Result<Self, Error> {
         let (path, file, schema, table) = begin(folder, table, engine)?;
@@ -205,7 +217,7 @@ impl TableFile {
             .iter()
             .map(|field| match batch.column_by_name(field.name()) {
                 Some(array) if array.data_type() == field.data_type() => Ok(Arc::clone(array)),
-                Some(array) => arrow::compute::cast(array, field.data_type()).map_err(whole),
+                Some(array) => fitted(array, field.data_type()).map_err(whole),
                 None => Ok(arrow::array::new_null_array(field.data_type(), batch.num_rows())),
             })
             .collect::<Result<Vec<_>, _>>()?;

@@ -167,6 +167,7 @@ pub(crate) async fn queries(
         let expected = ExpectedRows {
             mapping: Arc::clone(mapping),
             catalog: Arc::clone(to.1),
+            there: to.0.catalog().await?,
             source: Arc::clone(from.0),
             target: Arc::clone(to.0),
             recorded: Arc::clone(recorded),
