@@ -7,7 +7,7 @@
 //!
 //! Every step runs in a process of its own, so that its CPU and its peak memory are its own. `IMIS_BENCH_ROWS` says how
 //! many insurees there are (2,000,000), `IMIS_BENCH_WRITE=1` writes the table into docs/benchmarks.md. It fails when `imis`
-//! takes more than 256 MiB, or when verifying takes longer than loading.
+//! takes more than 256 MiB, or when verifying the rows takes longer than it took to load them, keys and indexes included.
 
 mod machine;
 mod process;
@@ -62,8 +62,9 @@ fn bench() -> Outcome<bool> {
     let verified = whole::verify(&servers)?;
     let snapshot = whole::snapshot(&servers)?;
     let peak = migration.whole.peak_bytes.max(snapshot.peak_bytes).max(verified.whole.peak_bytes);
-    // Proving must not take longer than loading, or nobody proves.
-    let is_slow = load.as_ref().is_some_and(|load| verified.whole.seconds > load.seconds);
+    // Proving must not take longer than loading, or nobody proves. One program from start to end against the other: the copying
+    // alone, which stands in the table too, is not yet a loaded table.
+    let is_slow = verified.whole.seconds > migration.whole.seconds;
     figures.extend(load.map(|phase| phase.named("migrate: its load")));
     figures.extend([migration.whole, verified.whole, snapshot]);
     let mut phases = migration.phases;
