@@ -25,7 +25,7 @@ demo: setup-build
 	@cargo run --profile demo -p imis-cli --bin imis -- demo --output target/imis-demo
 
 test: setup
-	@$(TEST) --workspace --all-features
+	@$(TEST) --workspace --all-features --no-fail-fast
 
 lint: setup-build setup-lint
 	@echo 'lint: formatting'
