@@ -93,6 +93,9 @@ pub struct Catalog {
     /// Procedures and functions, ordered likewise.
     #[serde(default, skip_serializing_if = "Known::is_unknown")]
     pub routines: Known<Vec<Routine>>,
+    /// Types that users defined, ordered likewise.
+    #[serde(default, skip_serializing_if = "Known::is_unknown")]
+    pub types: Known<Vec<UserType>>,
     /// What could not be found out, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -263,6 +266,22 @@ pub struct Routine {
     pub definition: Option<String>,
 }
 
+/// A type that a user defined.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserType {
+    /// The schema that holds it.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// The type that it is another name of, as its engine spells it: `nvarchar(12)`. None for a table type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// The columns of a table type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Column>,
+}
+
 impl Catalog {
     /// An empty catalogue of an engine, to be filled.
     pub fn new(engine: Engine) -> Self {
@@ -274,6 +293,7 @@ impl Catalog {
             tables: Vec::new(),
             views: Known::No,
             routines: Known::No,
+            types: Known::No,
             notes: Vec::new(),
         }
     }
@@ -287,6 +307,9 @@ impl Catalog {
         }
         if let Known::Yes(routines) = &mut self.routines {
             routines.sort_by_cached_key(|r| by(&r.schema, &r.name));
+        }
+        if let Known::Yes(types) = &mut self.types {
+            types.sort_by_cached_key(|t| by(&t.schema, &t.name));
         }
         for table in &mut self.tables {
             if let Known::Yes(keys) = &mut table.foreign_keys {

@@ -12,7 +12,9 @@ pub mod legacy;
 pub mod name;
 pub mod release;
 
-pub use catalog::{Catalog, Check, Column, ForeignKey, Index, Key, Known, Routine, Table, TypedColumn, Unique, View};
+pub use catalog::{
+    Catalog, Check, Column, ForeignKey, Index, Key, Known, Routine, Table, TypedColumn, Unique, UserType, View,
+};
 pub use data_type::{DataType, Length};
 pub use identify::{Identification, identify};
 pub use name::{Engine, TableName, same_name};

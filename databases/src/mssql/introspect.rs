@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use imis_schemas::{
-    Catalog, Check, Column, Engine, ForeignKey, Index, Key, Known, Routine, Table, TableName, Unique, View,
+    Catalog, Check, Column, Engine, ForeignKey, Index, Key, Known, Routine, Table, TableName, Unique, UserType, View,
 };
 use tiberius::Row;
 
@@ -75,6 +75,16 @@ const ROUTINES: &str = "SELECT s.name, o.name, o.type, m.definition FROM sys.obj
     JOIN sys.schemas s ON s.schema_id = o.schema_id \
     LEFT JOIN sys.sql_modules m ON m.object_id = o.object_id \
     WHERE o.type IN ('P', 'PC', 'FN', 'IF', 'TF', 'FS', 'FT', 'AF') AND o.is_ms_shipped = 0";
+
+const TYPES: &str = "SELECT s.name, t.name, b.name, t.max_length, t.precision, t.scale, t.is_table_type FROM sys.types t \
+    JOIN sys.schemas s ON s.schema_id = t.schema_id \
+    LEFT JOIN sys.types b ON b.user_type_id = t.system_type_id WHERE t.is_user_defined = 1";
+
+const TYPE_COLUMNS: &str = "SELECT s.name, tt.name, c.name, c.column_id, c.is_nullable, c.is_identity, b.name, \
+    c.max_length, c.precision, c.scale FROM sys.table_types tt \
+    JOIN sys.schemas s ON s.schema_id = tt.schema_id \
+    JOIN sys.columns c ON c.object_id = tt.type_table_object_id \
+    LEFT JOIN sys.types b ON b.user_type_id = c.system_type_id";
 
 const DEFINITIONS_ALLOWED: &str = "SELECT HAS_PERMS_BY_NAME(DB_NAME(), 'DATABASE', 'VIEW DEFINITION') AS allowed";
 
@@ -164,6 +174,10 @@ pub(super) async fn catalog(server: &Server) -> Result<Catalog, Error> {
     }
     if let Some(rows) = asked.rows("procedures and functions", ROUTINES).await {
         catalog.routines = Known::Yes(rows.iter().filter_map(routine).collect());
+    }
+    if let Some(rows) = asked.rows("the types of users", TYPES).await {
+        let columns = asked.rows("the columns of table types", TYPE_COLUMNS).await.unwrap_or_default();
+        catalog.types = Known::Yes(types(&rows, &columns));
     }
     // Without the right, the server leaves texts out and does not say so. A server that knows no such right is silent.
     let allowed = query::rows(server, "asking for rights", DEFINITIONS_ALLOWED).await;
@@ -411,6 +425,38 @@ fn views(spelled: &[Row], texts: Option<&[Row]>) -> Vec<View> {
         View { schema, name, definition: text(row, 2) }
     };
     texts.iter().map(view).filter(wanted).collect()
+}
+
+/// Another name of a type has its base; a table type has columns.
+fn types(rows: &[Row], columns: &[Row]) -> Vec<UserType> {
+    let user_type = |row: &Row| {
+        let mut own: Vec<&Row> = columns.iter().filter(|c| place(c) == place(row)).collect();
+        own.sort_by_key(|c| int(c, 3));
+        let column = |c: &&Row| Column {
+            name: name(c, 2),
+            data_type: stored_type_text(&name(c, 6), int(c, 7), int(c, 8), int(c, 9)),
+            nullable: flag(c, 4),
+            identity: flag(c, 5),
+            default: None,
+            computed: None,
+            collation: None,
+        };
+        let base = || stored_type_text(&name(row, 2), int(row, 3), int(row, 4), int(row, 5));
+        UserType {
+            schema: name(row, 0),
+            name: name(row, 1),
+            base: (!flag(row, 6)).then(base),
+            columns: own.iter().map(column).collect(),
+        }
+    };
+    rows.iter().map(user_type).filter(|t| !is_system_schema(&t.schema)).collect()
+}
+
+/// A type as SQL Server spells it, from what `sys.types` and `sys.columns` say: lengths are bytes there.
+fn stored_type_text(name: &str, bytes: Option<i64>, precision: Option<i64>, scale: Option<i64>) -> String {
+    let wide = name.eq_ignore_ascii_case("nchar") || name.eq_ignore_ascii_case("nvarchar");
+    let length = bytes.map(|bytes| if wide && bytes > 0 { bytes / 2 } else { bytes });
+    type_text(name, length, precision, scale, scale)
 }
 
 fn routine(row: &Row) -> Option<Routine> {
