@@ -11,6 +11,7 @@ pub mod identify;
 pub mod legacy;
 pub mod name;
 pub mod release;
+pub mod script;
 
 pub use catalog::{
     Catalog, Check, Column, ForeignKey, Index, Key, Known, Routine, Table, TypedColumn, Unique, UserType, View,
