@@ -12,11 +12,13 @@ pub mod error;
 pub mod filled;
 #[cfg(test)]
 mod fuzz;
+mod gather;
 pub mod location;
 pub mod mssql;
 pub mod open;
 mod pace;
 pub mod postgres;
+pub mod script;
 pub mod secret;
 pub mod sink;
 pub mod snapshot;

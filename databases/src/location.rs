@@ -19,6 +19,8 @@ pub enum Location {
     Postgres(PostgresAddress),
     /// A snapshot folder.
     Snapshot(PathBuf),
+    /// A T-SQL script, or a folder of them.
+    Scripts(PathBuf),
     /// A catalogue file, YAML or JSON.
     Catalog(PathBuf),
     /// A known release: `release:legacy/24.04`.
@@ -172,13 +174,10 @@ fn file(text: &str) -> Result<Location, LocationError> {
         return Ok(Location::Snapshot(path));
     }
     if path.is_dir() {
-        let holds_scripts = std::fs::read_dir(&path).is_ok_and(|entries| {
-            entries.flatten().any(|e| e.path().extension().is_some_and(|e| e.eq_ignore_ascii_case("sql")))
-        });
-        return Err(if holds_scripts { scripts() } else { no_snapshot() });
+        return if holds_scripts(&path, 0) { Ok(Location::Scripts(path)) } else { Err(no_snapshot()) };
     }
     match extension {
-        "sql" => Err(scripts()),
+        "sql" if path.is_file() => Ok(Location::Scripts(path)),
         "json" if path.file_name().is_some_and(|n| n == "manifest.json") && path.is_file() => {
             Ok(Location::Snapshot(path.parent().map(PathBuf::from).unwrap_or_default()))
         }
@@ -190,16 +189,19 @@ fn file(text: &str) -> Result<Location, LocationError> {
 }
 
 const SHAPES: &str = "Write mssql://USER@HOST/DATABASE, postgres://USER@HOST/DATABASE, an ADO.NET connection \
-    string, HOST\\INSTANCE, a snapshot folder, a catalogue file (.yaml, .yml, .json) or release:NAME.";
+    string, HOST\\INSTANCE, a snapshot folder, a T-SQL script (.sql) or a folder of them, a catalogue \
+    file (.yaml, .yml, .json) or release:NAME.";
 
-fn scripts() -> LocationError {
-    LocationError::new("T-SQL scripts are read by a later version of imis").help(
-        "Restore the script into a SQL Server and give its address, or give a catalogue made by `imis introspect`.",
-    )
+/// Whether a folder, or one below it, holds a script.
+fn holds_scripts(folder: &std::path::Path, depth: u8) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    let paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.iter().any(|path| path.is_file() && path.extension().is_some_and(|e| e.eq_ignore_ascii_case("sql")))
+        || (depth < 8 && paths.iter().any(|path| path.is_dir() && holds_scripts(path, depth + 1)))
 }
 
 fn no_snapshot() -> LocationError {
-    LocationError::new("this folder holds no manifest.json, so it is not a snapshot")
+    LocationError::new("this folder holds no manifest.json, so it is not a snapshot, and no .sql file")
         .help("`imis snapshot` makes one; it writes the manifest last, so a snapshot that broke off has none.")
 }
 
@@ -208,7 +210,7 @@ fn unknown(path: Option<&str>) -> LocationError {
     let harmless = |t: &&str| !t.is_empty() && !t.contains(['=', '@', ';', ':', '%', '?', '\0']) && t.len() < 200;
     match path.filter(harmless) {
         Some(path) => LocationError::new(format!("there is no file or folder `{path}`")).help(SHAPES),
-        None => LocationError::new("this names no database, snapshot, catalogue or release").help(SHAPES),
+        None => LocationError::new("this names no database, snapshot, script, catalogue or release").help(SHAPES),
     }
 }
 
@@ -257,7 +259,9 @@ impl fmt::Display for Location {
         match self {
             Location::Mssql(a) => write!(f, "mssql://{}/{}", a.server(), a.database),
             Location::Postgres(a) => write!(f, "postgres://{}:{}/{}", a.host, a.port, a.database),
-            Location::Snapshot(path) | Location::Catalog(path) => write!(f, "{}", path.display()),
+            Location::Snapshot(path) | Location::Catalog(path) | Location::Scripts(path) => {
+                write!(f, "{}", path.display())
+            }
             Location::Release(name) => write!(f, "release:{name}"),
         }
     }

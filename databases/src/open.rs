@@ -6,7 +6,7 @@ use crate::consistency::Wish;
 use crate::error::{Error, ErrorKind};
 use crate::location::Location;
 use crate::source::Source;
-use crate::{mssql, postgres, snapshot};
+use crate::{mssql, postgres, script, snapshot};
 
 /// Connects to a location, or opens its files.
 ///
@@ -30,9 +30,27 @@ pub async fn open_as(location: &Location, wish: Wish) -> Result<Arc<dyn Source>,
         Location::Mssql(address) => Ok(Arc::new(mssql::MssqlSource::connect_as(address, wish).await?)),
         Location::Postgres(address) => Ok(Arc::new(postgres::PostgresSource::connect_as(address, wish).await?)),
         Location::Snapshot(folder) => Ok(Arc::new(snapshot::SnapshotSource::open(folder)?)),
+        Location::Scripts(path) => scripts(path, Arc::new(|_, _| {})).await,
         Location::Catalog(_) | Location::Release(_) => {
             Err(Error::new(ErrorKind::Usage, format!("{location} is a catalogue without rows"))
                 .with_help("Give a database or a snapshot folder here."))
         }
+    }
+}
+
+/// How far the reading of scripts has come: bytes that are read, and of how many.
+pub type ScriptProgress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+/// Reads scripts, and says how far it has come.
+///
+/// # Errors
+/// As [`script::ScriptSource::open`].
+pub async fn scripts(path: &std::path::Path, progress: ScriptProgress) -> Result<Arc<dyn Source>, Error> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || script::ScriptSource::open(&path, &*progress)).await;
+    match read {
+        Ok(source) => Ok(Arc::new(source?)),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => Err(Error::failed("the scripts were not read to their end").caused_by(error)),
     }
 }

@@ -239,6 +239,11 @@ pub trait Source: Send + Sync {
         Vec::new()
     }
 
+    /// What became of the statements, where the source is made of scripts.
+    fn scripts(&self) -> Option<&crate::script::Report> {
+        None
+    }
+
     /// A name for messages: product and place, never a password.
     fn describe(&self) -> String;
 }

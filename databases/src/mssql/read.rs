@@ -11,10 +11,11 @@ use tiberius::{ColumnData, QueryItem, Row};
 use tokio::sync::oneshot;
 
 use super::connect::Server;
-use super::decode::{self, Gatherer, Taken};
+use super::decode::{self, Taken};
 use super::select::{Form, Selection};
 use super::{Shared, oversize, query, trouble};
 use crate::error::{Error, ErrorKind};
+use crate::gather::Gatherer;
 use crate::source::{Chunk, ChunkStream, Denied, ReadRequest, RefusedRow, Rights};
 use crate::spool::Spool;
 

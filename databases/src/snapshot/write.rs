@@ -74,6 +74,33 @@ impl SnapshotSink {
         self
     }
 
+    /// Writes the manifest: from then on the folder is a snapshot.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn complete(&self) -> Result<(), Error> {
+        let text = self.catalog.to_json();
+        write_private(&self.folder.join(CATALOG), text.as_bytes())?;
+        let mut tables = std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
+        tables.sort_by_cached_key(|t| (t.schema.to_lowercase(), t.name.to_lowercase()));
+        let (level, reading) = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take().unzip();
+        let manifest = Manifest {
+            imis: FORMAT,
+            from: self.from.clone(),
+            started: self.moment.unwrap_or(self.started).to_string(),
+            finished: self.moment.unwrap_or_else(jiff::Timestamp::now).to_string(),
+            consistency: level.unwrap_or(self.consistency),
+            reading,
+            catalog_sha256: hex(&Sha256::digest(text.as_bytes())),
+            tables,
+        };
+        let text = serde_json::to_string_pretty(&manifest)
+            .map_err(|e| Error::failed("the manifest cannot be written").caused_by(e))?;
+        let draft = self.folder.join(format!("{MANIFEST}.new"));
+        write_private(&draft, text.as_bytes())?;
+        fs::rename(&draft, self.folder.join(MANIFEST)).map_err(|e| trouble("rename", &draft, e))
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -122,26 +149,7 @@ impl Sink for SnapshotSink {
     }
 
     async fn finish(&self) -> Result<(), Error> {
-        let text = self.catalog.to_json();
-        write_private(&self.folder.join(CATALOG), text.as_bytes())?;
-        let mut tables = std::mem::take(&mut *self.done.lock().unwrap_or_else(PoisonError::into_inner));
-        tables.sort_by_cached_key(|t| (t.schema.to_lowercase(), t.name.to_lowercase()));
-        let (level, reading) = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take().unzip();
-        let manifest = Manifest {
-            imis: FORMAT,
-            from: self.from.clone(),
-            started: self.moment.unwrap_or(self.started).to_string(),
-            finished: self.moment.unwrap_or_else(jiff::Timestamp::now).to_string(),
-            consistency: level.unwrap_or(self.consistency),
-            reading,
-            catalog_sha256: hex(&Sha256::digest(text.as_bytes())),
-            tables,
-        };
-        let text = serde_json::to_string_pretty(&manifest)
-            .map_err(|e| Error::failed("the manifest cannot be written").caused_by(e))?;
-        let draft = self.folder.join(format!("{MANIFEST}.new"));
-        write_private(&draft, text.as_bytes())?;
-        fs::rename(&draft, self.folder.join(MANIFEST)).map_err(|e| trouble("rename", &draft, e))
+        self.complete()
     }
 }
 

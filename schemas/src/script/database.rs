@@ -47,6 +47,13 @@ pub struct TableState {
     checks: Vec<Check>,
 }
 
+impl Column {
+    /// The name of its default, where it has one.
+    pub fn default_name(&self) -> Option<&str> {
+        self.default_name.as_deref()
+    }
+}
+
 impl TableState {
     /// The column of this name, case aside.
     pub fn column(&self, name: &str) -> Option<&Column> {

@@ -20,12 +20,12 @@ mod tokens;
 
 use std::fmt;
 
-pub use database::{Column as ColumnState, Database, TableState};
+pub use database::{Column as ColumnState, Database, Refused, TableState};
 pub use index::IndexDraft;
 pub use module::{Module, ModuleKind, TypeDraft};
 pub use pieces::{Part, Piece, Pieces};
 pub use statement::{Action, Cell, Insert, InsertRows, Statement, parse};
-pub use table::{Change, ColumnDraft, Constraint, ConstraintDraft, TableDraft};
+pub use table::{Change, ColumnDraft, Constraint, ConstraintDraft, TableDraft, TypeName};
 pub use text::{Encoding, Text};
 pub use tokens::ObjectName;
 

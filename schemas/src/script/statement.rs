@@ -54,8 +54,8 @@ pub enum Action {
     Reseed(ObjectName, i64),
     /// UPDATE, DELETE, MERGE or SELECT, as sqlparser reads it.
     Query(Box<Sql>),
-    /// DECLARE: names, types and values. A variable without a type known here is a table.
-    Declare(Vec<(String, Option<TypeName>, Option<Expr>)>),
+    /// DECLARE: names, types and values. A variable that is a table is [`Action::CreateTable`].
+    Declare(Vec<(String, TypeName, Option<Expr>)>),
     /// `SET @x = ...`.
     Assign(String, Expr),
     /// `SET DATEFORMAT dmy`.
@@ -334,16 +334,19 @@ fn end_of(cursor: &Cursor<'_>) -> usize {
                 } else if is("VALUES") && first == "INSERT" {
                     source = false;
                 } else if !after_dot && STARTS.iter().any(|start| is(start)) && !(cases > 0 && is("ELSE")) {
-                    let continues = match first.as_str() {
-                        "GRANT" | "DENY" | "REVOKE" => {
-                            !is("IF") && !is("GRANT") && !is("REVOKE") && !is("DENY") && !is("CREATE")
-                        }
-                        "ENABLE" | "DISABLE" | "BACKUP" | "RESTORE" => false,
-                        "CREATE" | "ALTER" => {
-                            let second = cursor.word(1).unwrap_or_default().to_ascii_uppercase();
-                            match second.as_str() {
-                                "TABLE" => {
-                                    is("WITH")
+                    // DROP TABLE IF EXISTS, DROP COLUMN IF EXISTS.
+                    let guarded = is("IF") && at.is_word(1, "EXISTS") && at.peek(2) != Some(&Token::LParen);
+                    let continues = guarded
+                        || match first.as_str() {
+                            "GRANT" | "DENY" | "REVOKE" => {
+                                !is("IF") && !is("GRANT") && !is("REVOKE") && !is("DENY") && !is("CREATE")
+                            }
+                            "ENABLE" | "DISABLE" | "BACKUP" | "RESTORE" => false,
+                            "CREATE" | "ALTER" => {
+                                let second = cursor.word(1).unwrap_or_default().to_ascii_uppercase();
+                                match second.as_str() {
+                                    "TABLE" => {
+                                        is("WITH")
                                         || (first == "ALTER" && (is("ALTER") || is("DROP")) && at.is_one_of(1, &["COLUMN", "CONSTRAINT", "INDEX"]))
                                         || (first == "ALTER" && is("DROP") && !at.is_one_of(1, &["TABLE", "VIEW", "PROC", "PROCEDURE", "FUNCTION", "TYPE", "INDEX", "DATABASE", "SCHEMA", "USER", "ROLE"]))
                                         || (first == "ALTER" && is("SET") && at.peek(1) == Some(&Token::LParen))
@@ -352,15 +355,15 @@ fn end_of(cursor: &Cursor<'_>) -> usize {
                                         || (at.index() > 0 && at.from(at.index() - 1).is_word(0, "ON") && (is("DELETE") || is("UPDATE")))
                                         || (is("SET") && at.is_one_of(1, &["NULL", "DEFAULT"]))
                                         || (is("END") && at.index() > 0 && at.from(at.index() - 1).is_word(0, "ROW"))
+                                    }
+                                    "DATABASE" | "ROLE" | "USER" | "LOGIN" | "SERVER" => {
+                                        is("SET") || is("WITH") || is("ADD") || (is("DROP") && at.is_word(1, "MEMBER"))
+                                    }
+                                    _ => is("WITH"),
                                 }
-                                "DATABASE" | "ROLE" | "USER" | "LOGIN" | "SERVER" => {
-                                    is("SET") || is("WITH") || is("ADD") || (is("DROP") && at.is_word(1, "MEMBER"))
-                                }
-                                _ => is("WITH"),
                             }
-                        }
-                        _ => {
-                            (is("WITH") && (at.peek(1) == Some(&Token::LParen) || first != "SELECT" && !cte(&at)))
+                            _ => {
+                                (is("WITH") && (at.peek(1) == Some(&Token::LParen) || first != "SELECT" && !cte(&at)))
                                 || (source && (is("SELECT") || (first == "INSERT" && (is("EXEC") || is("EXECUTE")))))
                                 || (source && first == "WITH" && (is("INSERT") || is("UPDATE") || is("DELETE") || is("MERGE")))
                                 || (joined && is("SELECT"))
@@ -369,8 +372,8 @@ fn end_of(cursor: &Cursor<'_>) -> usize {
                                 // FETCH NEXT n ROWS of a SELECT; SET of an option.
                                 || (is("FETCH") && at.is_one_of(1, &["NEXT", "FIRST"]) && at.is_one_of(3, &["ROWS", "ROW", "ONLY"]))
                                 || (is("OPEN") && at.is_one_of(1, &["SYMMETRIC"]))
-                        }
-                    };
+                            }
+                        };
                     if !continues {
                         return at.index();
                     }
@@ -514,7 +517,7 @@ fn set(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
         return Some(Action::IdentityInsert(table, on));
     }
     if cursor.take(&["DATEFORMAT"]) {
-        return Some(match cursor.word(0) {
+        return Some(match cursor.identifier() {
             Some(format) => Action::DateFormat(format.to_ascii_lowercase()),
             None => Action::Unknown("a date format that is not said".to_owned()),
         });
@@ -545,11 +548,12 @@ fn declare(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
             return Some(Action::Nothing("a cursor"));
         }
         item.take(&["AS"]);
-        if item.is_word(0, "TABLE") {
-            declared.push((name, None, None));
-            continue;
+        if item.take(&["TABLE"]) {
+            let draft = table::elements(&mut item, ObjectName { schema: None, name })?;
+            *cursor = cursor.from(end);
+            return (declared.is_empty() && item.is_at_end()).then_some(Action::CreateTable(draft));
         }
-        let data_type = type_name_of(&mut item)?;
+        let data_type = table::type_name(&mut item)?;
         let value = if item.take_token(&Token::Eq) {
             let mut last = item;
             while last.advance().is_some() {}
@@ -560,14 +564,10 @@ fn declare(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
         if !item.is_at_end() {
             return None;
         }
-        declared.push((name, Some(data_type), value));
+        declared.push((name, data_type, value));
     }
     *cursor = cursor.from(end);
     Some(Action::Declare(declared))
-}
-
-fn type_name_of(item: &mut Cursor<'_>) -> Option<TypeName> {
-    table::type_name(item)
 }
 
 /// A call: what renames, what is a script itself, and procedures of which it is known what they do.
@@ -761,7 +761,7 @@ pub(super) fn hex(digits: &str) -> Option<Vec<u8>> {
 fn conditional(cursor: &mut Cursor<'_>, depth: u32) -> Action {
     cursor.advance();
     let condition = condition(cursor);
-    let mut branch = |cursor: &mut Cursor<'_>| -> Vec<Statement> {
+    let branch = |cursor: &mut Cursor<'_>| -> Vec<Statement> {
         let found = statement(cursor, depth + 1);
         // A semicolon behind the branch belongs to it, so that an ELSE is still found.
         let mut after = *cursor;

@@ -279,17 +279,29 @@ fn column(item: &mut Cursor<'_>, trusted: bool, draft: &mut TableDraft) -> Optio
 #[expect(clippy::option_option, reason = "not understood and no constraint are two things")]
 fn column_option(item: &mut Cursor<'_>, column: &mut ColumnDraft, trusted: bool) -> Option<Option<ConstraintDraft>> {
     let name = if item.take(&["CONSTRAINT"]) { Some(item.identifier()?) } else { None };
-    let own = || vec![column.name.clone()];
+    // A constraint with columns of its own is the table's, though the comma before it is missing: the server lets that through.
+    let own = |item: &mut Cursor<'_>| {
+        let bracketed = item.is_token(&Token::LParen);
+        if bracketed { item.names_in_group() } else { Some(vec![column.name.clone()]) }
+    };
     let constraint = if item.take(&["PRIMARY", "KEY"]) {
         item.take_one(&["CLUSTERED", "NONCLUSTERED"]);
+        let columns = own(item)?;
         place_and_options(item);
-        Some(Constraint::PrimaryKey(own()))
+        Some(Constraint::PrimaryKey(columns))
     } else if item.take(&["UNIQUE"]) {
         item.take_one(&["CLUSTERED", "NONCLUSTERED"]);
+        let columns = own(item)?;
         place_and_options(item);
-        Some(Constraint::Unique(own()))
-    } else if item.take(&["FOREIGN", "KEY", "REFERENCES"]) || item.take(&["REFERENCES"]) {
-        Some(references(item, own())?)
+        Some(Constraint::Unique(columns))
+    } else if item.take(&["REFERENCES"]) {
+        Some(references(item, vec![column.name.clone()])?)
+    } else if item.take(&["FOREIGN", "KEY"]) {
+        let columns = own(item)?;
+        if !item.take(&["REFERENCES"]) {
+            return None;
+        }
+        Some(references(item, columns)?)
     } else if item.take(&["CHECK"]) {
         Some(check(item)?)
     } else {

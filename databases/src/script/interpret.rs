@@ -1,0 +1,578 @@
+//! Carries statements out, one after the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imis_schemas::script::{
+    Action, Cell, Change, Database, Insert, InsertRows, ObjectName, Part, Piece, Pieces, Place, ScriptError, Statement,
+    TypeName, parse,
+};
+use imis_schemas::{DataType, Engine};
+use sqlparser::ast::{
+    AssignmentTarget, Delete, Expr, FromTable, Merge, SelectItem, SetExpr, Statement as Sql, TableFactor,
+    TableWithJoins, Update, UpdateTableFromKind,
+};
+
+use super::evaluate::{Bound, Scope, Trouble, unknown};
+use super::moment::DateOrder;
+use super::query::{assigned, object_name};
+use super::rows::Row;
+use super::value::{Value, cast_type};
+use super::world::{Made, Rewrite, Shape, World, expression};
+use super::{Report, Unread};
+use crate::error::Error;
+use crate::source::RefusedRow;
+
+/// How deep scripts may call scripts.
+const DEPTH: u32 = 16;
+
+/// What reads scripts.
+pub(super) struct Interpreter {
+    pub(super) world: World,
+    pub(super) report: Report,
+    file: String,
+    depth: u32,
+}
+
+impl Interpreter {
+    pub(super) fn new() -> Self {
+        Interpreter { world: World::new(), report: Report::default(), file: String::new(), depth: 0 }
+    }
+
+    /// Reads a script. `include` opens another one that it names; it is told how much was read.
+    ///
+    /// # Errors
+    /// When it cannot be read to its end.
+    pub(super) fn script<R: std::io::Read + std::io::Seek>(
+        &mut self,
+        name: &str,
+        written: i64,
+        input: R,
+        include: &mut dyn FnMut(&mut Self, &str, Place) -> Result<(), Error>,
+    ) -> Result<(), Broken> {
+        self.file.clear();
+        self.file.push_str(name);
+        self.world.begin(name, written);
+        let mut pieces = Pieces::new(input)?;
+        let mut held: Vec<Piece> = Vec::new();
+        while let Some(part) = pieces.next()? {
+            match part {
+                Part::Directive(command, argument, place) => match command.as_str() {
+                    "r" => {
+                        include(self, &argument, place)?;
+                        self.file.clear();
+                        self.file.push_str(name);
+                        self.world.begin(name, written);
+                    }
+                    "on" | "out" | "error" | "perftrace" | "xml" => {}
+                    _ => self.unread(place, &format!(":{command}"), "a command of sqlcmd"),
+                },
+                Part::Piece(piece) => {
+                    let statements = parse(&piece);
+                    self.truncated(&piece, &statements)?;
+                    self.run(&statements)?;
+                    if piece.ends_batch {
+                        for _ in 1..piece.times {
+                            if held.is_empty() {
+                                self.run(&statements)?;
+                            }
+                        }
+                        if piece.times > 1 && !held.is_empty() {
+                            self.unread(piece.place, "GO", "a batch of this size is carried out once");
+                        }
+                        held.clear();
+                        self.world.end_batch();
+                    } else {
+                        held = vec![Piece { text: String::new(), ..piece }];
+                    }
+                }
+            }
+        }
+        self.report.broken += pieces.broken();
+        Ok(())
+    }
+
+    /// A script that ends in the middle of a statement that we know was cut off.
+    fn truncated(&self, piece: &Piece, statements: &[Statement]) -> Result<(), Broken> {
+        let Some(last) = statements.last().filter(|_| piece.ends_script) else { return Ok(()) };
+        let words = last.words.to_ascii_uppercase();
+        let known = ["INSERT", "CREATE TABLE", "ALTER TABLE", "UPDATE", "DELETE", "CREATE INDEX", "CREATE UNIQUE"];
+        let unread = matches!(&last.action, Action::Unknown(why) if why.is_empty());
+        if unread && known.iter().any(|k| words.starts_with(k)) && piece.text.len() > 40 {
+            let what = "a statement, which begins here and is not whole";
+            return Err(Broken::Script(ScriptError::Ends { what, place: last.place }));
+        }
+        Ok(())
+    }
+
+    fn unread(&mut self, place: Place, words: &str, why: &str) {
+        self.report.unread(Unread { file: self.file.clone(), place, words: words.to_owned(), why: why.to_owned() });
+    }
+
+    fn run(&mut self, statements: &[Statement]) -> Result<(), Error> {
+        for statement in statements {
+            self.report.statements += 1;
+            match self.statement(statement) {
+                Ok(()) => {}
+                Err(Trouble::Failed(error)) => return Err(error),
+                Err(Trouble::Unknown(why)) => self.unread(statement.place, &statement.words, &why),
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Result<(), Trouble> {
+        match &statement.action {
+            Action::CreateTable(draft) => {
+                self.ddl(|database| database.create_table(draft).map(|_| ()))?;
+                Ok(())
+            }
+            Action::AlterTable(name, changes) => changes.iter().try_for_each(|change| self.alter(name, change)),
+            Action::Drop(names) => {
+                names.iter().try_for_each(|name| self.ddl(|database| database.drop(name).map(|_| ())))
+            }
+            Action::CreateIndex(draft) => self.ddl(|database| database.create_index(draft)),
+            Action::DropIndex(indexes) => {
+                indexes.iter().try_for_each(|(table, name)| self.ddl(|database| database.drop_index(table, name)))
+            }
+            Action::Module(module) => self.ddl(|database| database.module(module)),
+            Action::CreateType(draft) => self.ddl(|database| database.create_type(draft)),
+            Action::Rename(old, new, kind) => self.ddl(|database| database.rename(old, new, kind.as_deref())),
+            Action::Truncate(name) => {
+                let at = self.table(name)?;
+                self.world.clear(at);
+                Ok(())
+            }
+            Action::Insert(insert) => self.insert(insert),
+            Action::IdentityInsert(name, on) => {
+                let at = self.table(name)?;
+                self.world.set_identity_insert(at, *on);
+                Ok(())
+            }
+            Action::Reseed(name, value) => {
+                let at = self.table(name)?;
+                self.world.reseed(at, *value);
+                Ok(())
+            }
+            Action::Query(query) => self.query(query),
+            Action::Declare(declared) => declared.iter().try_for_each(|(name, typed, value)| {
+                self.world.declare(name, scalar_type(typed), Value::Null);
+                match value {
+                    Some(value) => self.assign(name, value),
+                    None => Ok(()),
+                }
+            }),
+            Action::Assign(name, value) => self.assign(name, value),
+            Action::DateFormat(format) => match DateOrder::named(format) {
+                Some(order) => {
+                    self.world.order = order;
+                    Ok(())
+                }
+                None => unknown("a date format that is not known"),
+            },
+            Action::If(condition, yes, no) => self.conditional(condition.as_deref(), yes, no),
+            Action::Block(statements) => Ok(self.run(statements)?),
+            Action::Dynamic(text) => self.dynamic(text, statement.place),
+            Action::Nothing(what) => {
+                *self.report.nothing.entry(what).or_default() += 1;
+                Ok(())
+            }
+            Action::Unknown(why) => unknown(if why.is_empty() { "it is not understood" } else { why }),
+        }
+    }
+
+    fn ddl(
+        &mut self,
+        change: impl FnOnce(&mut Database) -> Result<(), imis_schemas::script::Refused>,
+    ) -> Result<(), Trouble> {
+        self.world.change(change).map_err(|refused| Trouble::Unknown(refused.0))
+    }
+
+    fn table(&self, name: &ObjectName) -> Result<usize, Trouble> {
+        self.world.find(name).ok_or_else(|| Trouble::Unknown(format!("the table {} is not there", name.name)))
+    }
+
+    fn alter(&mut self, name: &ObjectName, change: &Change) -> Result<(), Trouble> {
+        let at = self.table(name)?;
+        self.ddl(|database| database.alter_table(at, change))?;
+        // Rows that are there get the default of a column that must have something.
+        if let Change::AddColumn(draft) = change
+            && self.world.count(at) > 0
+            && let Some(column) = self.world.database().tables().get(at).and_then(|table| table.column(&draft.name))
+        {
+            let (id, fill, identity) = (column.id, column.fill.clone(), column.identity);
+            let data_type = column.column.data_type(Engine::Mssql);
+            if let Some((seed, step)) = identity {
+                let position = self.world.column_names(at).len().saturating_sub(1);
+                let mut next = seed;
+                self.world.rewrite(at, false, |_, _, _| {
+                    let value = Value::Int(next);
+                    next = next.saturating_add(step);
+                    Ok(Rewrite::Set(vec![(position, value)]))
+                })?;
+                self.world.reseed(at, next.saturating_sub(step));
+            } else if let Some(fill) = fill {
+                let Some(parsed) = expression(&fill) else { return unknown("a default that is not understood") };
+                let position = self.world.column_names(at).len().saturating_sub(1);
+                if fill.to_lowercase().contains("newid") {
+                    // Every row gets its own.
+                    self.world.rewrite(at, false, |world, _, _| {
+                        Ok(Rewrite::Set(vec![(position, world.default(&parsed)?)]))
+                    })?;
+                } else {
+                    let order = self.world.order;
+                    let value = self.world.default(&parsed)?.convert(&data_type, order, true);
+                    self.world.fill(at, id, value.map_err(|misfit| Trouble::Unknown(misfit.0.to_owned()))?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self, name: &str, value: &Expr) -> Result<(), Trouble> {
+        match Scope::of(&self.world).value(value) {
+            Ok(value) => self.world.assign(name, value),
+            Err(trouble) => {
+                self.world.forget(name);
+                Err(trouble)
+            }
+        }
+    }
+
+    fn conditional(&mut self, condition: Option<&Expr>, yes: &[Statement], no: &[Statement]) -> Result<(), Trouble> {
+        let Some(condition) = condition else {
+            return unknown("its condition is not understood, so nothing of it was done");
+        };
+        let holds = Scope::of(&self.world).holds(condition).map_err(|trouble| match trouble {
+            Trouble::Unknown(why) => {
+                Trouble::Unknown(format!("its condition is not understood ({why}), so nothing of it was done"))
+            }
+            failed @ Trouble::Failed(_) => failed,
+        })?;
+        Ok(self.run(if holds == Some(true) { yes } else { no })?)
+    }
+
+    /// A text that is a script: a batch of its own, with variables of its own.
+    fn dynamic(&mut self, text: &Expr, place: Place) -> Result<(), Trouble> {
+        let Some(text) = Scope::of(&self.world).value(text)?.text() else { return Ok(()) };
+        if self.depth >= DEPTH {
+            return unknown("scripts call scripts too deep");
+        }
+        let piece = Piece { text, place, ends_batch: true, times: 1, ends_script: false };
+        self.depth += 1;
+        let outcome = self.run(&parse(&piece));
+        self.depth -= 1;
+        Ok(outcome?)
+    }
+
+    fn query(&mut self, query: &Sql) -> Result<(), Trouble> {
+        match query {
+            Sql::Query(query) => match &*query.body {
+                SetExpr::Select(select) => {
+                    let names: Vec<Option<&str>> = select
+                        .projection
+                        .iter()
+                        .map(|item| match item {
+                            SelectItem::UnnamedExpr(expr) => assigned(expr).map(|(name, _)| name),
+                            _ => None,
+                        })
+                        .collect();
+                    if select.into.is_some() {
+                        return unknown("a table that is made of a query");
+                    }
+                    if names.iter().all(Option::is_none) {
+                        *self.report.nothing.entry("a query").or_default() += 1;
+                        return Ok(());
+                    }
+                    let answer = match self.world.query(query, None) {
+                        Ok(answer) => answer,
+                        Err(trouble) => {
+                            names.iter().flatten().for_each(|name| self.world.forget(name));
+                            return Err(trouble);
+                        }
+                    };
+                    // Without a row a variable keeps what it has; of many, the last one counts.
+                    if let Some(row) = answer.rows.last() {
+                        for (name, value) in names.iter().zip(row) {
+                            if let Some(name) = name {
+                                self.world.assign(name, value.clone())?;
+                            }
+                        }
+                    }
+                    Ok(())
+                }
+                SetExpr::Insert(Sql::Insert(_)) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                    unknown("a change WITH a query before it")
+                }
+                _ => Ok(()),
+            },
+            Sql::Update(update) => self.update(update),
+            Sql::Delete(delete) => self.delete(delete),
+            Sql::Merge(merge) => self.merge(merge),
+            _ => unknown("a statement of this kind"),
+        }
+    }
+
+    fn insert(&mut self, insert: &Insert) -> Result<(), Trouble> {
+        let at = self.table(&insert.table)?;
+        let Some(shape) = self.world.shape(at) else { return unknown("the table is not there") };
+        let listed = insert.columns.as_ref();
+        let positions: Vec<usize> = match listed {
+            Some(names) => names
+                .iter()
+                .map(|name| {
+                    let found = shape.names.iter().position(|own| imis_schemas::same_name(own, name));
+                    found.ok_or_else(|| Trouble::Unknown(format!("{} has no column {name}", insert.table.name)))
+                })
+                .collect::<Result<_, _>>()?,
+            None => {
+                let numbered = self.world.identity_insert(at);
+                let given = |made: &Made| match made {
+                    Made::ByTheScript => true,
+                    Made::Numbered(..) => numbered,
+                    // A stamp is made by the server, but has its place in a list of values.
+                    Made::Computed | Made::Stamped => false,
+                };
+                (0..shape.names.len()).filter(|at| shape.made.get(*at).is_some_and(given)).collect()
+            }
+        };
+        match &insert.rows {
+            InsertRows::Defaults => self.row(at, &shape, &[], Vec::new()),
+            InsertRows::Values(rows) => {
+                for row in rows {
+                    let mut positions = positions.clone();
+                    if listed.is_none() && row.len() != positions.len() {
+                        positions =
+                            (0..shape.names.len()).filter(|at| shape.made.get(*at) != Some(&Made::Computed)).collect();
+                        // All columns, the numbered one too: some servers' tools write so.
+                        if row.len() != positions.len() {
+                            return unknown(format!("{} values for {} columns", row.len(), shape.names.len()));
+                        }
+                    }
+                    if row.len() != positions.len() {
+                        return unknown(format!("{} values for {} columns", row.len(), positions.len()));
+                    }
+                    let mut values = Vec::with_capacity(row.len());
+                    for cell in row {
+                        values.push(self.cell(cell)?);
+                    }
+                    self.row(at, &shape, &positions, values)?;
+                }
+                Ok(())
+            }
+            InsertRows::Query(query) => {
+                let Sql::Query(query) = &**query else { return unknown("rows of this kind") };
+                let answer = self.world.query(query, None)?;
+                for row in answer.rows {
+                    if row.len() != positions.len() {
+                        return unknown(format!("{} values for {} columns", row.len(), positions.len()));
+                    }
+                    self.row(at, &shape, &positions, row.into_iter().map(Some).collect())?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A value as it is written; none for DEFAULT.
+    fn cell(&self, cell: &Cell) -> Result<Option<Value>, Trouble> {
+        Ok(Some(match cell {
+            Cell::Null => Value::Null,
+            Cell::Default => return Ok(None),
+            Cell::Number(text) => {
+                Value::number(text).ok_or_else(|| Trouble::Unknown("a number of this kind".into()))?
+            }
+            Cell::Text(text) => Value::Text(text.clone()),
+            Cell::Binary(bytes) => Value::Bytes(bytes.clone()),
+            Cell::Cast(inner, to) => {
+                let value = self.cell(inner)?.unwrap_or(Value::Null);
+                let converted = value.convert(&scalar_type(to), self.world.order, false);
+                converted.map_err(|misfit| Trouble::Unknown(misfit.0.to_owned()))?
+            }
+            Cell::Expr(expr) => Scope::of(&self.world).value(expr)?,
+        }))
+    }
+
+    /// Adds a row, with what it does not say filled in. A row that its table does not take is refused with the reason.
+    fn row(
+        &mut self,
+        at: usize,
+        shape: &Arc<Shape>,
+        positions: &[usize],
+        values: Vec<Option<Value>>,
+    ) -> Result<(), Trouble> {
+        let mut cells: Vec<Option<Value>> = vec![None; shape.names.len()];
+        for (position, value) in positions.iter().zip(values) {
+            if let Some(cell) = cells.get_mut(*position) {
+                *cell = value;
+            }
+        }
+        let mut made = Vec::with_capacity(cells.len());
+        let mut refused: Option<(usize, &'static str)> = None;
+        let parts = cells.into_iter().zip(&shape.types).zip(&shape.made).zip(&shape.defaults);
+        for (position, (((cell, data_type), maker), default)) in parts.enumerate() {
+            let value = match (cell, maker) {
+                (_, Made::Stamped) => self.world.stamp(),
+                (_, Made::Computed) => Value::Null,
+                (Some(Value::Int(number)), Made::Numbered(_, step)) => {
+                    self.world.note_identity(at, number, *step);
+                    Value::Int(number)
+                }
+                (None | Some(Value::Null), Made::Numbered(seed, step)) => {
+                    Value::Int(self.world.next_identity(at, *seed, *step))
+                }
+                (Some(value), _) => value,
+                (None, Made::ByTheScript) => match default {
+                    Some(default) => self.world.default(default)?,
+                    None => Value::Null,
+                },
+            };
+            let value = value.convert(data_type, self.world.order, true).unwrap_or_else(|misfit| {
+                refused.get_or_insert((position, misfit.0));
+                Value::Null
+            });
+            if value.is_null() && shape.nullable.get(position) == Some(&false) && *maker == Made::ByTheScript {
+                refused.get_or_insert((position, "it is NULL, and the column does not take that"));
+            }
+            made.push(value);
+        }
+        if let Some((position, reason)) = refused {
+            let name = |at: usize| shape.names.get(at).cloned().unwrap_or_default();
+            let key = shape.key.iter().map(|at| (name(*at), made.get(*at).and_then(Value::text).unwrap_or_default()));
+            let row = RefusedRow { key: key.collect(), column: name(position), reason: reason.to_owned() };
+            self.world.refuse(at, row);
+            return Ok(());
+        }
+        self.report.rows += 1;
+        Ok(self.world.push(at, Row { columns: Arc::clone(&shape.ids), cells: made })?)
+    }
+
+    fn update(&mut self, update: &Update) -> Result<(), Trouble> {
+        if update.limit.is_some() || update.output.is_some() || !update.table.joins.is_empty() {
+            return unknown("an UPDATE of this kind");
+        }
+        let from: &[TableWithJoins] = match &update.from {
+            None => &[],
+            Some(UpdateTableFromKind::AfterSet(from) | UpdateTableFromKind::BeforeSet(from)) => from,
+        };
+        let (at, alias) = self.target(&update.table.relation, from)?;
+        let Some(shape) = self.world.shape(at) else { return unknown("the table is not there") };
+        let mut assignments = Vec::new();
+        for assignment in &update.assignments {
+            let AssignmentTarget::ColumnName(name) = &assignment.target else {
+                return unknown("an assignment of this kind");
+            };
+            let Some(name) = object_name(name) else { return unknown("an assignment of this kind") };
+            let Some(position) = shape.names.iter().position(|own| imis_schemas::same_name(own, &name.name)) else {
+                return unknown(format!("the column {} is not there", name.name));
+            };
+            assignments.push((position, &assignment.value));
+        }
+        let around = looks_around(update);
+        let changed = self.world.rewrite(at, around, |world, columns, cells| {
+            let rows = [Bound { alias: &alias, columns, cells }];
+            let scope = Scope { world, rows: &rows, outer: None };
+            if let Some(condition) = &update.selection
+                && scope.holds(condition)? != Some(true)
+            {
+                return Ok(Rewrite::Keep);
+            }
+            let mut values = Vec::with_capacity(assignments.len());
+            for (position, value) in &assignments {
+                let Some(data_type) = shape.types.get(*position) else { continue };
+                let value = scope.value(value)?.convert(data_type, world.order, true);
+                values.push((*position, value.map_err(|misfit| Trouble::Unknown(misfit.0.to_owned()))?));
+            }
+            Ok(Rewrite::Set(values))
+        })?;
+        self.report.updated += changed;
+        Ok(())
+    }
+
+    fn delete(&mut self, delete: &Delete) -> Result<(), Trouble> {
+        let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+        let [only] = from.as_slice() else { return unknown("a DELETE of this kind") };
+        if !only.joins.is_empty() || delete.using.is_some() || delete.limit.is_some() {
+            return unknown("a DELETE of this kind");
+        }
+        let (at, alias) = self.target(&only.relation, &[])?;
+        let around = looks_around(delete);
+        let changed = self.world.rewrite(at, around, |world, columns, cells| {
+            let rows = [Bound { alias: &alias, columns, cells }];
+            let scope = Scope { world, rows: &rows, outer: None };
+            let meant = match &delete.selection {
+                Some(condition) => scope.holds(condition)? == Some(true),
+                None => true,
+            };
+            Ok(if meant { Rewrite::Drop } else { Rewrite::Keep })
+        })?;
+        self.report.deleted += changed;
+        Ok(())
+    }
+
+    fn merge(&mut self, _merge: &Merge) -> Result<(), Trouble> {
+        unknown("MERGE")
+    }
+
+    /// The table that a change is about, and how its rows are called: by its name, or by an alias that FROM explains.
+    fn target(&self, factor: &TableFactor, from: &[TableWithJoins]) -> Result<(usize, String), Trouble> {
+        let plain = |factor: &TableFactor| match factor {
+            TableFactor::Table { name, alias, args: None, .. } => {
+                Some((object_name(name)?, alias.as_ref().map(|alias| alias.name.value.clone())))
+            }
+            _ => None,
+        };
+        let Some((name, alias)) = plain(factor) else { return unknown("a change of this kind") };
+        if from.is_empty() {
+            let at = self.table(&name)?;
+            return Ok((at, alias.unwrap_or(name.name)));
+        }
+        let [only] = from else { return unknown("a change with several tables behind FROM") };
+        if !only.joins.is_empty() {
+            return unknown("a change with a join behind FROM");
+        }
+        let Some((real, alias)) = plain(&only.relation) else { return unknown("a change with a query behind FROM") };
+        let called = alias.unwrap_or_else(|| real.name.clone());
+        if imis_schemas::same_name(&called, &name.name) || imis_schemas::same_name(&real.name, &name.name) {
+            return Ok((self.table(&real)?, called));
+        }
+        unknown("a change with another table behind FROM")
+    }
+}
+
+/// Whether a change looks at rows beside its own.
+fn looks_around(change: &impl std::fmt::Display) -> bool {
+    change.to_string().to_uppercase().contains("SELECT")
+}
+
+/// The type that a CAST or a variable names.
+pub(super) fn scalar_type(typed: &TypeName) -> DataType {
+    let text = if typed.arguments.is_empty() {
+        typed.name.name.clone()
+    } else {
+        format!("{}({})", typed.name.name, typed.arguments.join(","))
+    };
+    cast_type(DataType::parse(Engine::Mssql, &text), !typed.arguments.is_empty())
+}
+
+/// What ends the reading of a script.
+#[derive(Debug)]
+pub(super) enum Broken {
+    Script(ScriptError),
+    Failed(Error),
+}
+
+impl From<ScriptError> for Broken {
+    fn from(error: ScriptError) -> Self {
+        Broken::Script(error)
+    }
+}
+
+impl From<Error> for Broken {
+    fn from(error: Error) -> Self {
+        Broken::Failed(error)
+    }
+}
+
+/// Statements without effect, by what they are.
+pub(super) type Nothing = BTreeMap<&'static str, u64>;
