@@ -203,7 +203,7 @@ pub fn judge((engine, a): (Engine, &DataType), (other, b): (Engine, &DataType)) 
         // Unknown types with different names have nothing in common.
         (true, true) => Fit::Alike,
         (true, false) => Fit::Wider,
-        (false, _) if from.is_kin(to) => Fit::Narrower,
+        (false, _) if from.is_kin(to) || (to == Room::Uuid && to.goes_into(from)) => Fit::Narrower,
         (false, _) => Fit::Other,
     };
     let why = match fit {
@@ -265,6 +265,7 @@ fn narrower(from: Room, to: Room) -> String {
         }
         (Room::Text { .. }, Room::Text { .. }) => "shorter texts are filled up with blanks".into(),
         (Room::Text { .. }, Room::Json) => "only texts that are JSON".into(),
+        (Room::Text { .. }, Room::Uuid) => "only texts that are UUIDs".into(),
         (Room::Text { .. }, Room::Xml) => "only texts that are XML".into(),
         (Room::Bytes { limit, .. }, Room::Bytes { limit: room, .. }) if shorter(limit, room) => {
             format!("{} to {} bytes", letters(limit), letters(room))
@@ -395,6 +396,7 @@ mod tests {
             (Engine::Postgres, "json", "jsonb", Fit::Alike),
             (Engine::Postgres, "timestamp without time zone", "timestamp with time zone", Fit::Narrower),
             (Engine::Postgres, "inet", "inet", Fit::Equal),
+            (Engine::Postgres, "character varying(36)", "uuid", Fit::Narrower),
         ];
         for (engine, a, b, expected) in cases {
             assert_eq!(fit((engine, a), (engine, b)), expected, "{a} {b}");

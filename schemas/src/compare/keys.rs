@@ -241,7 +241,8 @@ impl Of<'_> {
                 found.tell(self.changed(Kind::ForeignKeys, one, two));
             } else if from != to {
                 let told = self.changed(Kind::ForeignKeys, one, two);
-                found.tell(told.why(format!("{from} in A, {to} in B")));
+                let (a, b) = (format!("{}, {from}", one.text()), format!("{}, {to}", two.text()));
+                found.tell(told.a(a).b(b));
             } else {
                 found.same(Kind::ForeignKeys, None);
                 found.remark(Kind::ForeignKeys, &self.object, &one.name, &two.name);
@@ -313,10 +314,10 @@ impl Of<'_> {
                 found.same(Kind::Checks, None);
                 found.remark(Kind::Checks, &self.object, &one.name, &two.name);
             } else if let Some(who) = Who::lacks(one.definition.is_some(), two.definition.is_some()) {
-                found.same(Kind::Checks, None);
+                found.there(Kind::Checks);
                 found.cannot(Kind::Checks, &format!("{}.{}", self.object, one.name), who.words());
             } else if self.context.is_between_engines() {
-                found.same(Kind::Checks, None);
+                found.there(Kind::Checks);
                 found.cannot(Kind::Checks, &format!("{}.{}", self.object, one.name), super::objects::BETWEEN);
             } else {
                 found.tell(self.changed(Kind::Checks, one, two));

@@ -142,6 +142,13 @@ impl Kind {
         at.and_then(|at| KINDS.get(at..=at)).unwrap_or_default()
     }
 
+    /// The word for kinds that somebody may have meant who wrote this one.
+    pub fn like(word: &str) -> Option<&'static str> {
+        let likeness = |name: &str| strsim::normalized_damerau_levenshtein(name, &word.to_lowercase());
+        let close = Kind::names().filter(|name| likeness(name) >= 0.6);
+        close.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+    }
+
     /// Every word for kinds.
     pub fn names() -> impl Iterator<Item = &'static str> {
         KINDS.iter().map(|kind| kind.name()).chain(["keys"])
@@ -319,6 +326,8 @@ pub struct Count {
     pub changed: u64,
     /// Those that are called otherwise.
     pub renamed: u64,
+    /// Those that both sides have and that could not be compared further.
+    pub uncompared: u64,
 }
 
 impl Count {
@@ -458,7 +467,7 @@ struct Finder<'a> {
     /// The names of what is looked at now.
     names: Vec<String>,
     out: Comparison,
-    /// What is not known: kind, who, and whether it is known of any (`true`) thing of the kind; then where.
+    /// What cannot be compared: kind and why, then where.
     unknown: BTreeMap<(Kind, String), Vec<String>>,
 }
 
@@ -494,6 +503,13 @@ impl Finder<'_> {
         }
     }
 
+    /// Both sides have it; its text cannot be compared, and it is said elsewhere why.
+    fn there(&mut self, kind: Kind) {
+        if self.wants(kind, None) {
+            self.out.summary.entry(kind).or_default().uncompared += 1;
+        }
+    }
+
     fn remark(&mut self, kind: Kind, object: &str, a: &str, b: &str) {
         if a != b && self.wants(kind, None) {
             let (object, a, b) = (object.to_owned(), a.to_owned(), b.to_owned());
@@ -518,7 +534,7 @@ impl Finder<'_> {
     fn finish(mut self) -> Comparison {
         for ((kind, why), mut objects) in self.unknown {
             // Where nothing of the kind could be compared there is no need to name every table.
-            let none = self.out.summary.get(&kind).is_none_or(|count| *count == Count::default());
+            let none = self.out.summary.get(&kind).is_none_or(|count| count.equal + count.differing() == 0);
             if none && objects.len() > 1 {
                 objects.clear();
             }

@@ -94,7 +94,7 @@ fn compare<'o>(
 fn both(kind: Kind, (engine, a): (Engine, &Object<'_>), (other, b): (Engine, &Object<'_>), found: &mut Finder<'_>) {
     let object = a.name.to_string();
     if engine != other {
-        found.same(kind, None);
+        found.there(kind);
         if a.text.is_some() || b.text.is_some() {
             found.cannot_at_all(kind, BETWEEN);
         }
@@ -121,7 +121,7 @@ fn both(kind: Kind, (engine, a): (Engine, &Object<'_>), (other, b): (Engine, &Ob
         }
         (one, two) => {
             // Two that are there without a text are no less there.
-            found.same(kind, None);
+            found.there(kind);
             let who = Who::lacks(one.is_some(), two.is_some()).unwrap_or(Who::Both);
             found.cannot(kind, &object, format!("the text is {}", who.words()));
         }
