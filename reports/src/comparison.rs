@@ -21,7 +21,9 @@ pub(crate) fn what(difference: &Difference) -> String {
         (kind, _) => kind.noun(),
     };
     match (difference.kind, &difference.part) {
+        (Kind::Columns, _) if matches!(difference.change, Change::Renamed | Change::Respelled) => noun.to_owned(),
         (Kind::Columns | Kind::Checks, Some(part)) => format!("{noun} {part}"),
+        (Kind::ForeignKeys, Some(part)) if difference.change == Change::Changed => format!("{noun} of {part}"),
         (
             Kind::Types | Kind::Nulls | Kind::Defaults | Kind::Identity | Kind::Computed | Kind::Collations,
             Some(part),
@@ -37,7 +39,9 @@ pub(crate) fn sides(difference: &Difference) -> (String, String) {
     let of = |side: &Option<String>| side.clone().unwrap_or_default();
     match difference.kind {
         // One kind on both sides: the noun says it.
-        Kind::Views | Kind::Routines if difference.change != Change::Changed => (String::new(), String::new()),
+        Kind::Views | Kind::Routines if difference.change != Change::Changed || difference.a == difference.b => {
+            (String::new(), String::new())
+        }
         _ => (of(&difference.a), of(&difference.b)),
     }
 }

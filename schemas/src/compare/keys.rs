@@ -81,7 +81,7 @@ impl Held for ForeignKey {
         list(&self.columns)
     }
     fn text(&self) -> String {
-        format!("{} -> {} ({})", list(&self.columns), self.references, list(&self.referenced_columns))
+        format!("{} to {} ({})", list(&self.columns), self.references, list(&self.referenced_columns))
     }
 }
 
@@ -241,8 +241,7 @@ impl Of<'_> {
                 found.tell(self.changed(Kind::ForeignKeys, one, two));
             } else if from != to {
                 let told = self.changed(Kind::ForeignKeys, one, two);
-                let (a, b) = (format!("{}, {from}", one.text()), format!("{}, {to}", two.text()));
-                found.tell(told.a(a).b(b));
+                found.tell(told.a(from).b(to));
             } else {
                 found.same(Kind::ForeignKeys, None);
                 found.remark(Kind::ForeignKeys, &self.object, &one.name, &two.name);

@@ -398,6 +398,12 @@ fn all_names(catalogs: &[&Catalog]) -> Vec<String> {
     names
 }
 
+/// A number and its noun: `1 line`, `2 lines`.
+fn counted(number: usize, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
 /// The names under which a pattern may know a thing: with its schema and without.
 fn names_of(name: &TableName) -> Vec<String> {
     vec![name.name.clone(), format!("{}.{}", name.schema, name.name)]

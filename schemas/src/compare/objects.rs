@@ -4,7 +4,7 @@ use super::body::{says_the_same, unified};
 use super::fit::{Fit, judge};
 use super::pairs::pairs;
 use super::table::{folded, lookups};
-use super::{Change, Difference, Finder, Kind, Who};
+use super::{Change, Difference, Finder, Kind, Who, counted};
 use crate::catalog::{Catalog, Known, Routine, UserType, View};
 use crate::data_type::DataType;
 use crate::name::{Engine, TableName, same_name};
@@ -21,7 +21,7 @@ struct Object<'a> {
 
 impl<'a> From<&'a View> for Object<'a> {
     fn from(view: &'a View) -> Self {
-        Object { name: TableName::new(&view.schema, &view.name), kind: "", text: view.definition.as_deref() }
+        Object { name: TableName::new(&view.schema, &view.name), kind: "view", text: view.definition.as_deref() }
     }
 }
 
@@ -81,7 +81,7 @@ fn compare<'o>(
         for object in places.iter().filter_map(|at| objects.get(*at)) {
             found.turn_to([&object.name]);
             let difference = Difference::new(kind, change, &object.name.to_string());
-            let said = Some(object.kind).filter(|kind| !kind.is_empty()).unwrap_or("a view");
+            let said = object.kind;
             found.tell(if change == Change::OnlyA { difference.a(said) } else { difference.b(said) });
         }
     }
@@ -106,9 +106,9 @@ fn both(kind: Kind, (engine, a): (Engine, &Object<'_>), (other, b): (Engine, &Ob
     } else {
         found.remark(kind, &object, &a.name.name, &b.name.name);
     }
-    let changed = Difference::new(kind, Change::Changed, &object);
+    let changed = Difference::new(kind, Change::Changed, &object).a(a.kind).b(b.kind);
     match (a.text, b.text) {
-        _ if a.kind != b.kind => found.tell(changed.a(a.kind).b(b.kind)),
+        _ if a.kind != b.kind => found.tell(changed),
         (Some(one), Some(two)) if says_the_same(engine, one, two) => found.same(kind, None),
         (Some(one), Some(two)) => {
             let diff = unified(engine, one, two, (&object, &b.name.to_string()));
@@ -116,7 +116,7 @@ fn both(kind: Kind, (engine, a): (Engine, &Object<'_>), (other, b): (Engine, &Ob
                 diff.lines().filter(|line| line.starts_with(sign) && !line.starts_with(head)).count()
             };
             let (less, more) = (count('-', "--- a/"), count('+', "+++ b/"));
-            let why = format!("{less} lines of A, {more} lines of B");
+            let why = format!("{} of A, {} of B", counted(less, "line"), counted(more, "line"));
             found.tell(Difference { diff: Some(diff), ..changed }.why(why));
         }
         (one, two) => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::fit::{Fit, differs_in_length_only, judge};
 use super::pairs::{Sides, pairs, renamed_tables};
 use super::text::{self, Given};
-use super::{Change, Difference, Finder, Kind, Who, keys};
+use super::{Change, Difference, Finder, Kind, Who, counted, keys};
 use crate::catalog::{Catalog, Column, Table};
 use crate::name::{Engine, TableName, same_name};
 
@@ -126,7 +126,7 @@ pub(super) fn tables(a: &Catalog, b: &Catalog, found: &mut Finder<'_>) {
 fn only(change: Change, table: &Table, found: &mut Finder<'_>) {
     let name = table.table_name();
     found.turn_to([&name]);
-    let columns = format!("{} columns", table.columns.len());
+    let columns = counted(table.columns.len(), "column");
     let difference = Difference::new(Kind::Tables, change, &name.to_string());
     found.tell(if change == Change::OnlyA { difference.a(columns) } else { difference.b(columns) });
 }
