@@ -11,6 +11,8 @@ use crate::words;
 
 /// How many lines of the diffs of texts a page shows, all in all and of one text.
 const DIFF_LINES: (usize, usize) = (4_000, 300);
+/// The longest diff that is seen without a click.
+const SHORT: usize = 30;
 /// How many differences within tables a page shows.
 const DIFFERENCES: usize = 4_000;
 
@@ -78,6 +80,8 @@ struct Line {
     b: String,
     remark: String,
     diff: Vec<(&'static str, String)>,
+    /// Whether the diff is short enough to be seen at once.
+    open: bool,
     more: usize,
 }
 
@@ -85,8 +89,8 @@ fn line(difference: &Difference, diff: &mut usize) -> Line {
     let (a, b) = sides(difference);
     let shown = diff_lines(difference.diff.as_deref().unwrap_or_default()).skip(2).map(|line| {
         let class = match line.chars().next() {
-            Some('-') => "less",
-            Some('+') => "more",
+            Some('-') => "minus",
+            Some('+') => "plus",
             Some('@') => "place",
             _ => "",
         };
@@ -102,8 +106,8 @@ fn line(difference: &Difference, diff: &mut usize) -> Line {
     Line {
         sign: sign(difference.change),
         class: match difference.change {
-            Change::OnlyA => "less",
-            Change::OnlyB => "more",
+            Change::OnlyA => "minus",
+            Change::OnlyB => "plus",
             Change::Changed if difference.fit == Some(Fit::Narrower) => "narrower",
             Change::Changed | Change::Renamed | Change::Respelled => "",
         },
@@ -112,6 +116,7 @@ fn line(difference: &Difference, diff: &mut usize) -> Line {
         a,
         b,
         remark: remark(difference),
+        open: shown.len() <= SHORT,
         diff: shown,
         more,
     }
@@ -239,8 +244,11 @@ mod tests {
         {
             assert!(page.contains(text), "{text} in {page}");
         }
-        let links = page.matches("href=\"#t").count();
-        assert_eq!(links, page.matches("id=\"t").count());
+        let places = |start: &str| {
+            let places = page.split(start).skip(1).filter_map(|rest| rest.split('"').next());
+            places.filter(|place| place.parse::<usize>().is_ok()).count()
+        };
+        assert_eq!((places("href=\"#t"), places("id=\"t")), (2, 2));
     }
 
     #[test]

@@ -23,13 +23,22 @@ impl<'a> Body<'a> {
         }
         let mut lines: Vec<(usize, &str, Vec<Token>)> = Vec::new();
         let mut texts = text.lines().enumerate();
+        let mut say = |token: Token, line: usize| match lines.last_mut() {
+            Some((number, _, said)) if *number == line + 1 => said.push(token),
+            _ => {
+                let own = texts.by_ref().find(|(at, _)| *at == line).map_or("", |(_, text)| text.trim_end());
+                lines.push((line + 1, own, vec![token]));
+            }
+        };
         for (token, line) in &found {
-            match lines.last_mut() {
-                Some((number, _, said)) if *number == line + 1 => said.push(token.clone()),
-                _ => {
-                    let own = texts.by_ref().find(|(at, _)| at == line).map_or("", |(_, text)| text.trim_end());
-                    lines.push((line + 1, own, vec![token.clone()]));
+            match token {
+                // A literal over several lines (a statement to be executed) says something on each of them.
+                Token::Text(literal) if literal.contains('\n') => {
+                    for (below, piece) in literal.split('\n').enumerate() {
+                        say(Token::Text(piece.trim_end_matches('\r').to_owned()), line + below);
+                    }
                 }
+                token => say(token.clone(), *line),
             }
         }
         // The head of a text is another in a script (ALTER, CREATE OR ALTER, PROC) and on a server.
@@ -148,6 +157,12 @@ mod tests {
         let b = "ALTER PROC uspX AS\nBEGIN\n  SELECT a\n  FROM   t\n  WHERE a = 2\nEND";
         let expected = "--- a/uspX\n+++ b/uspX\n@@ -2,5 +2,5 @@\n BEGIN\n   SELECT [a]\n   FROM t\n-  WHERE a = 1\n+  WHERE a = 2\n END\n";
         assert_eq!(unified(Engine::Mssql, a, b, ("uspX", "uspX")), expected);
+        let sql = "set @sql = 'select 1\n  from a\n  where b'";
+        let diff = unified(Engine::Mssql, sql, &sql.replace("from a", "from c"), ("s", "s"));
+        assert!(
+            diff.ends_with("@@ -1,3 +1,3 @@\n set @sql = 'select 1\n-  from a\n+  from c\n   where b'\n"),
+            "{diff}"
+        );
         assert_eq!(unified(Engine::Mssql, "", "x", ("a", "b")), "--- a/a\n+++ b/b\n@@ -0,0 +1,1 @@\n+x\n");
     }
 }

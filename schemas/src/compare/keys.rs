@@ -335,9 +335,12 @@ fn sorted(mut columns: Vec<String>) -> Vec<String> {
     columns
 }
 
+/// Columns, carried columns, filter, and whether it is unique.
+type Content = (Vec<String>, Vec<String>, Option<String>, bool);
+
 fn distinct(table: &Table, indexes: &[Index]) -> Vec<Index> {
     let lower = |columns: &[String]| columns.iter().map(|c| c.to_lowercase()).collect::<Vec<_>>();
-    let mut seen: BTreeSet<(Vec<String>, Vec<String>, Option<String>, bool)> = BTreeSet::new();
+    let mut seen: BTreeSet<Content> = BTreeSet::new();
     let mut keys: Vec<Vec<String>> = table.uniques.items().iter().map(|u| lower(&u.columns)).collect();
     keys.push(lower(table.key_columns()));
     seen.extend(keys.into_iter().filter(|columns| !columns.is_empty()).map(|c| (c, Vec::new(), None, false)));

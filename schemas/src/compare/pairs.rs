@@ -79,10 +79,7 @@ const TRIES: usize = 250_000;
 const SURE: f64 = 70.0;
 
 fn percent(likeness: f64) -> u8 {
-    // A likeness is between 0 and 1, so that this is a percentage.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let percent = (likeness.clamp(0.0, 1.0) * 100.0).round() as u8;
-    percent
+    (likeness.clamp(0.0, 1.0) * 100.0).round() as u8
 }
 
 /// A name in lower case without what only separates.
@@ -155,7 +152,6 @@ impl Sides<'_> {
                 if room == 0.0 || name < 0.6 {
                     continue;
                 }
-                #[allow(clippy::cast_precision_loss)]
                 let place = 1.0 - a.abs_diff(b) as f64 / longest as f64;
                 let sure = 0.6 * name + 0.25 * room + 0.15 * place;
                 if sure * 100.0 >= SURE {
@@ -194,7 +190,6 @@ pub(super) fn renamed_tables(a: (Engine, &[Table], &[usize]), b: (Engine, &[Tabl
             if same == 0 || all == 0 {
                 continue;
             }
-            #[allow(clippy::cast_precision_loss)]
             let shared = same as f64 / all as f64;
             let (bare, bare_other) = (subject(name), subject(other));
             let sure = 0.4 * likeness(&bare, &bare_other) + 0.6 * shared;

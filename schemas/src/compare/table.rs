@@ -17,12 +17,15 @@ pub(super) struct Pair<'a> {
     columns: Vec<(usize, usize)>,
 }
 
+/// Schema and name in lower case; the schema that everybody expects is empty.
+pub(super) type Folded = (String, String);
+
 /// What everybody needs who compares: the engines, and which name of A is which of B.
 pub(super) struct Context<'a> {
     pub(super) a: Engine,
     pub(super) b: Engine,
     /// Tables of A by name in lower case: table of B, and the columns likewise.
-    names: HashMap<(String, String), (&'a Table, HashMap<String, String>)>,
+    names: HashMap<Folded, (&'a Table, HashMap<String, String>)>,
 }
 
 impl Context<'_> {
@@ -31,7 +34,7 @@ impl Context<'_> {
     }
 
     /// A table of A under the name that it has in B, in lower case and without the schema that everybody expects.
-    pub(super) fn table_in_b(&self, name: &TableName) -> (String, String) {
+    pub(super) fn table_in_b(&self, name: &TableName) -> Folded {
         match self.names.get(&folded(self.a, &name.schema, &name.name)) {
             Some((table, _)) => folded(self.b, &table.schema, &table.name),
             None => folded(self.a, &name.schema, &name.name),
@@ -47,14 +50,14 @@ impl Context<'_> {
 }
 
 /// Schema and name with case aside; the schema that everybody expects is empty.
-pub(super) fn folded(engine: Engine, schema: &str, name: &str) -> (String, String) {
+pub(super) fn folded(engine: Engine, schema: &str, name: &str) -> Folded {
     let schema =
         if schema.eq_ignore_ascii_case(engine.default_schema()) { String::new() } else { schema.to_lowercase() };
     (schema, name.to_lowercase())
 }
 
 /// The keys under which a thing of a schema is looked for, the strictest first.
-pub(super) fn lookups(engine: Engine, schema: &str, name: &str) -> Vec<(String, String)> {
+pub(super) fn lookups(engine: Engine, schema: &str, name: &str) -> Vec<Folded> {
     let (schema, lower) = folded(engine, schema, name);
     vec![(schema.clone(), name.to_owned()), (schema, lower)]
 }
