@@ -59,6 +59,7 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     Doctor(Doctor),
     Introspect(Introspect),
+    Diff(Diff),
     Snapshot(Snapshot),
     /// Validates and explains mappings, and drafts what a country's own need.
     #[command(subcommand)]
@@ -105,6 +106,49 @@ pub(crate) enum Format {
     Yaml,
     Json,
 }
+
+/// Compares two schemas, of one engine or of two: tables, columns, keys, indexes, checks, views, routines, types of users.
+///
+/// Types that are the usual counterparts of each other count as equal, and so do keys and indexes that only have another name. What
+/// seems to be renamed is told as a guess. What one side does not know (a script without keys, an old release without defaults) is told as
+/// not compared, never as missing.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = DIFF)]
+pub(crate) struct Diff {
+    /// The one side: a database, a snapshot, scripts, a catalogue or a release.
+    #[arg(value_name = "A")]
+    pub(crate) a: String,
+    /// The other side.
+    #[arg(value_name = "B")]
+    pub(crate) b: String,
+    /// Look at these only: kinds of things, or patterns of names.
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Leave these out: kinds of things, or patterns of names.
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    pub(crate) ignore: Vec<String>,
+    /// End with code 4 when anything differs.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Write the report into this folder: page, summary, differences as Parquet and as a unified diff.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+const DIFF: &str = "\
+Examples:
+  imis diff release:legacy/24.04 release:modular/1.11
+  imis diff release:legacy/1.4.2 mssql://reader@old-server/IMIS --report diff
+  imis diff last-month.yaml postgres://imis@localhost/openimis --exit-code --ignore indexes
+  imis diff old new --only columns,types,'tblClaim*'
+  imis diff old new --ignore 'tbl*.RowID',defaults
+
+Kinds: tables, columns, types, nulls, defaults, identity, computed, collations, primary-keys, foreign-keys, uniques (keys: all three),
+indexes, checks, views, routines, user-types. Any other word is a pattern, in which * stands for any text and ? for any character: of the
+name of a table, view, routine or type, or of TABLE.COLUMN. Upper and lower case are alike. With kinds in --only other kinds are left
+out, with patterns in it other names.
+
+In what is printed, - stands before what only A has, + before what only B has, ~ before what is another, > before what is renamed.";
 
 /// Writes every table of a database as Parquet, with a manifest (counts, hashes, catalogue, when, from what).
 #[derive(Debug, ClapArgs)]

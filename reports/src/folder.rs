@@ -7,6 +7,7 @@ use imis_databases::snapshot::write_private;
 use imis_mappings::account::Account;
 use imis_mappings::plan::Plan;
 use imis_mappings::verify::Verification;
+use imis_schemas::compare::Comparison;
 
 use crate::mask::Values;
 use crate::summary::{migrate_summary, verify_summary};
@@ -53,6 +54,22 @@ pub fn write_verification(folder: &Path, found: &Verification, values: Values) -
             ("summary.json", summary.into_bytes()),
             ("differences.parquet", parquet::differences_parquet(found, values)?),
             ("rows.diff", diff::rows_diff(found, values).into_bytes()),
+        ],
+    )
+}
+
+/// Writes `index.html`, `summary.json` (the comparison itself), `differences.parquet` and `schema.diff`; says where they are.
+///
+/// # Errors
+/// When the folder or a file cannot be written.
+pub fn write_comparison(folder: &Path, found: &Comparison) -> Result<Vec<PathBuf>, ReportError> {
+    write_all(
+        folder,
+        &[
+            ("index.html", html::comparison_page(found)?.into_bytes()),
+            ("summary.json", found.to_json().into_bytes()),
+            ("differences.parquet", parquet::schema_differences_parquet(found)?),
+            ("schema.diff", diff::schema_diff(found).into_bytes()),
         ],
     )
 }

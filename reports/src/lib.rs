@@ -1,8 +1,8 @@
-//! What people read of a plan, a migration and a verification: tables on a terminal, one HTML page, `summary.json`, Parquet
+//! What people read of a plan, a migration, a verification and a comparison: tables on a terminal, one HTML page, `summary.json`, Parquet
 //! files, a unified diff.
 //!
 //! Every text that came from a database or a file goes through [`escape`] before it is printed, and every value of a row
-//! through [`mask`]. [`write_migration`], [`write_plan`] and [`write_verification`] fill the folder of `--report`.
+//! through [`mask`]. [`write_migration`], [`write_plan`], [`write_verification`] and [`write_comparison`] fill the folder of `--report`.
 
 pub mod cause;
 pub mod escape;
@@ -10,6 +10,7 @@ pub mod mask;
 pub mod summary;
 pub mod terminal;
 
+mod comparison;
 mod consistency;
 mod diff;
 mod error;
@@ -24,8 +25,8 @@ mod words;
 #[cfg(test)]
 mod sample;
 
-pub use diff::rows_diff;
+pub use diff::{rows_diff, schema_diff};
 pub use error::ReportError;
-pub use folder::{write_migration, write_plan, write_verification};
-pub use html::{migration_page, plan_page, verification_page};
-pub use parquet::{accounting_parquet, differences_parquet, rejects_parquet};
+pub use folder::{write_comparison, write_migration, write_plan, write_verification};
+pub use html::{comparison_page, migration_page, plan_page, verification_page};
+pub use parquet::{accounting_parquet, differences_parquet, rejects_parquet, schema_differences_parquet};

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt8Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use imis_mappings::account::{Account, RejectedRow, RuleAccount};
 use imis_mappings::verify::{CellDifference, Difference, Verification};
+use imis_schemas::compare::{self, Comparison};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -148,6 +149,51 @@ pub fn differences_parquet(found: &Verification, values: Values) -> Result<Vec<u
     encode(schema, batches)
 }
 
+/// `differences.parquet` of a comparison of two schemas, one row a difference: kind, change, object, part, called, a, b, fit,
+/// guessed, sure (percent), why and diff, as in JSON.
+///
+/// # Errors
+/// When the file cannot be encoded.
+pub fn schema_differences_parquet(found: &Comparison) -> Result<Vec<u8>, ReportError> {
+    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
+    let schema = Schema::new(vec![
+        text("kind", false),
+        text("change", false),
+        text("object", false),
+        text("part", true),
+        text("called", true),
+        text("a", true),
+        text("b", true),
+        text("fit", true),
+        Field::new("guessed", DataType::Boolean, false),
+        Field::new("sure", DataType::UInt8, true),
+        text("why", true),
+        text("diff", true),
+    ]);
+    let batches = found.differences.chunks(BATCH).map(|rows| {
+        let strings = |of: &dyn Fn(&compare::Difference) -> Option<&str>| -> ArrayRef {
+            Arc::new(rows.iter().map(of).collect::<StringArray>())
+        };
+        let guessed: ArrayRef = Arc::new(rows.iter().map(|d| Some(d.guessed)).collect::<BooleanArray>());
+        let sure: ArrayRef = Arc::new(rows.iter().map(|d| d.sure).collect::<UInt8Array>());
+        vec![
+            strings(&|d| Some(d.kind.name())),
+            strings(&|d| Some(d.change.name())),
+            strings(&|d| Some(&d.object)),
+            strings(&|d| d.part.as_deref()),
+            strings(&|d| d.called.as_deref()),
+            strings(&|d| d.a.as_deref()),
+            strings(&|d| d.b.as_deref()),
+            strings(&|d| d.fit.map(compare::Fit::name)),
+            guessed,
+            sure,
+            strings(&|d| d.why.as_deref()),
+            strings(&|d| d.diff.as_deref()),
+        ]
+    });
+    encode(schema, batches)
+}
+
 fn encode(schema: Schema, batches: impl Iterator<Item = Vec<ArrayRef>>) -> Result<Vec<u8>, ReportError> {
     let schema = Arc::new(schema);
     let properties = WriterProperties::builder()
@@ -225,6 +271,17 @@ mod tests {
         let batch = read(differences_parquet(&found, Values::Shown).unwrap());
         assert_eq!(cell(&batch, "from", 0).as_deref(), Some("100.00"));
         assert_eq!(cell(&batch, "from", 1).as_deref(), Some("***"), "secrets are never shown");
+    }
+
+    #[test]
+    fn differences_of_schemas_come_back() {
+        let found = sample::comparison();
+        let batch = read(schema_differences_parquet(&found).unwrap());
+        assert_eq!(batch.num_rows(), found.differences.len());
+        let kinds = batch.column_by_name("kind").unwrap().as_string::<i32>().clone();
+        assert!(kinds.iter().flatten().eq(found.differences.iter().map(|d| d.kind.name())));
+        let equal = compare::Comparison { differences: Vec::new(), ..found };
+        assert_eq!(read(schema_differences_parquet(&equal).unwrap()).num_rows(), 0);
     }
 
     #[test]

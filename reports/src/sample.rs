@@ -275,3 +275,48 @@ pub(crate) fn verification() -> Verification {
         notes: vec!["tblLogins.At: the seventh digit of a second was not compared".into()],
     }
 }
+
+/// Two schemas with something of everything that can differ.
+pub(crate) fn comparison() -> imis_schemas::compare::Comparison {
+    use imis_schemas::{Catalog, compare};
+    let text = |engine: &str, tables: &str, rest: &str| {
+        Catalog::parse(&format!(r#"{{"imis": 1, "engine": "{engine}", "tables": [{tables}]{rest}}}"#)).unwrap()
+    };
+    let table = |name: &str, columns: &str, keys: &str| {
+        format!(r#"{{"schema": "dbo", "name": "{name}", "columns": [{columns}]{keys}}}"#)
+    };
+    let id = r#"{"name": "UserID", "type": "int", "nullable": false, "identity": true}"#;
+    let a = text(
+        "mssql",
+        &[
+            table("tblClaim", r#"{"name": "ClaimID", "type": "int", "nullable": false},
+                {"name": "DateFrom", "type": "smalldatetime", "nullable": false, "default": "(getdate())"},
+                {"name": "Lost", "type": "nvarchar(20)", "nullable": true}"#,
+                r#", "primary_key": {"columns": ["ClaimID"]}, "foreign_keys": [{"name": "FK_a_rather_long_name_of_a_key",
+                "columns": ["ClaimID"], "references": {"schema": "dbo", "name": "tblUsers"}, "referenced_columns": ["UserID"],
+                "trusted": false}], "indexes": []"#),
+            table("tblGone", r#"{"name": "a", "type": "int", "nullable": true}"#, ""),
+            table("tblUsers", id, r#", "primary_key": {"columns": ["UserID"]}, "checks": [{"name": "CK_1", "definition": "([UserID]>(0))"}]"#),
+        ]
+        .join(","),
+        r#", "views": [{"schema": "dbo", "name": "uvwOld"}], "routines": [{"schema": "dbo", "name": "uspX", "kind": "procedure",
+            "definition": "create procedure uspX as\n\tbegin\nselect 1\nend"}], "types": [], "notes": ["Not known: something."]"#,
+    );
+    let b = text(
+        "mssql",
+        &[
+            table("tblClaim", r#"{"name": "ClaimID", "type": "int", "nullable": true},
+                {"name": "DateFrom", "type": "date", "nullable": false}, {"name": "JsonExt", "type": "nvarchar(max)", "nullable": true}"#,
+                r#", "primary_key": null, "foreign_keys": [{"name": "FK_1", "columns": ["ClaimID"], "references": {"schema": "dbo",
+                "name": "tblUsers"}, "referenced_columns": ["id"]}]"#),
+            table("core_User", r#"{"name": "b", "type": "int", "nullable": true}"#, ""),
+            table("tblUsers", &id.replace("UserID", "id").replace("\"int\"", "\"bigint\""),
+                r#", "primary_key": {"columns": ["id"]}, "checks": []"#),
+        ]
+        .join(","),
+        r#", "views": [], "routines": [{"schema": "dbo", "name": "uspX", "kind": "procedure",
+            "definition": "create procedure uspX as\n\tbegin\nselect 2\nend"}],
+            "types": [{"schema": "dbo", "name": "xFamily", "base": "nvarchar(12)"}]"#,
+    );
+    compare::compare(("release:legacy/old", &a), ("mssql://server/IMIS", &b), &compare::Filter::default())
+}

@@ -2,6 +2,7 @@
 
 mod account;
 mod catalog;
+mod comparison;
 mod explain;
 mod plan;
 mod table;
@@ -9,6 +10,7 @@ mod verification;
 
 pub use account::{account, reasons, rejected_rows};
 pub use catalog::catalog;
+pub use comparison::comparison;
 pub use explain::explanation;
 pub use plan::{hazards, plan, scan};
 pub use table::{Cell, table};
@@ -59,6 +61,38 @@ impl Style {
 fn facts(pairs: &[(&str, String)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     pairs.iter().map(|(name, value)| format!("{name:width$}  {}\n", escape::terminal(value))).collect()
+}
+
+/// A text, broken into lines where the terminal ends; lines after the first are indented, a word that is too long is broken.
+fn wrapped(text: &str, style: &Style, indent: usize) -> String {
+    let width = style.width.map_or(usize::MAX, usize::from).max(20);
+    let text = escape::terminal(text).into_owned();
+    let lead = text.chars().take_while(|c| *c == ' ').count();
+    let (mut lines, mut used, mut fresh) = (" ".repeat(lead), lead, true);
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let length = word.chars().count();
+        if !fresh && used + 1 + length > width {
+            lines.push('\n');
+            lines.push_str(&" ".repeat(indent));
+            (used, fresh) = (indent, true);
+        }
+        if !fresh {
+            lines.push(' ');
+            used += 1;
+        }
+        for c in word.chars() {
+            if used == width {
+                lines.push('\n');
+                lines.push_str(&" ".repeat(indent));
+                used = indent;
+            }
+            lines.push(c);
+            used += 1;
+        }
+        fresh = false;
+    }
+    lines.push('\n');
+    lines
 }
 
 /// A sentence, broken into lines where the terminal ends.
@@ -144,6 +178,23 @@ mod tests {
         assert!(widest(&text) <= 80, "{text}");
         assert!(!text.contains("<b>x") && !text.contains("hash-of-a-password"), "{text}");
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_comparison_fits_a_narrow_terminal() {
+        let text = comparison(&sample::comparison(), &NARROW);
+        assert!(widest(&text) <= 80, "{text}");
+        insta::assert_snapshot!(text);
+        let colored = comparison(&sample::comparison(), &Style { color: true, ..NARROW });
+        assert!(colored.contains("\u{1b}[31m-\u{1b}[0m"), "{colored}");
+    }
+
+    #[test]
+    fn long_texts_wrap_and_long_words_break() {
+        let narrow = Style { width: Some(20), ..Style::default() };
+        assert_eq!(wrapped("  + one two three four five", &narrow, 6), "  + one two three\n      four five\n");
+        assert_eq!(wrapped("abcdefghijklmnopqrstuvwxyz", &narrow, 2), "abcdefghijklmnopqrst\n  uvwxyz\n");
+        assert_eq!(wrapped("a\u{1b}b", &Style::default(), 0), "a\\u{1b}b\n");
     }
 
     #[test]

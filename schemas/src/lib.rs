@@ -4,6 +4,7 @@
 //! releases ([`release()`]). It opens no connection and reads no file but those embedded in it.
 
 pub mod catalog;
+pub mod compare;
 pub mod data_type;
 #[cfg(test)]
 mod fuzz;

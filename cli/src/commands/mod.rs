@@ -2,6 +2,7 @@
 
 mod consistency;
 mod demo;
+mod diff;
 mod doctor;
 mod generate;
 mod introspect;
@@ -66,6 +67,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<u8, Failu
     match command {
         Command::Doctor(args) => doctor::doctor(args, session).await,
         Command::Introspect(args) => introspect::introspect(args, session).await,
+        Command::Diff(args) => diff::diff(args, session).await,
         Command::Snapshot(args) => snapshot::snapshot(args, session).await,
         Command::Mapping(MappingCommand::Check(args)) => mapping::check(args, session).await,
         Command::Mapping(MappingCommand::Explain(args)) => mapping::explain(args, session).await,

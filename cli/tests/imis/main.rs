@@ -6,6 +6,7 @@
 mod clean;
 mod consistency;
 mod country;
+mod diff;
 mod faults;
 mod generate;
 mod harness;

@@ -5,6 +5,7 @@ use crate::harness::Desk;
 const COMMANDS: &[&str] = &[
     "doctor",
     "introspect",
+    "diff",
     "snapshot",
     "mapping check",
     "plan",
