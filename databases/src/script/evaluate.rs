@@ -21,6 +21,8 @@ use crate::error::Error;
 pub(super) enum Trouble {
     /// It is not understood, or depends on what only a server knows.
     Unknown(String),
+    /// A server would refuse it.
+    Refused(String),
     /// A file cannot be read or written.
     Failed(Error),
 }
@@ -34,7 +36,7 @@ impl From<Error> for Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Unknown(why) => f.write_str(why),
+            Trouble::Unknown(why) | Trouble::Refused(why) => f.write_str(why),
             Trouble::Failed(error) => error.fmt(f),
         }
     }
@@ -293,8 +295,13 @@ impl<'a> Scope<'a> {
                 Err(misfit) => unknown(misfit.0),
             };
         }
-        let Some(ticks) = (match value {
+        let Some(ticks) = (match &value {
             Value::Null => return Ok(Value::Null),
+            // Bytes as their digits, with 0x before them or not.
+            Value::Bytes(bytes) if matches!(style, 1 | 2) => {
+                let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+                return Ok(Value::Text(if style == 1 { format!("0x{digits}") } else { digits }));
+            }
             Value::Date(_) | Value::Moment(_) | Value::Instant(_) => value.ticks(self.world.order),
             _ => None,
         }) else {

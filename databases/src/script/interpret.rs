@@ -9,13 +9,13 @@ use imis_schemas::script::{
 };
 use imis_schemas::{DataType, Engine};
 use sqlparser::ast::{
-    AssignmentTarget, Delete, Expr, FromTable, Merge, SelectItem, SetExpr, Statement as Sql, TableFactor,
-    TableWithJoins, Update, UpdateTableFromKind,
+    AssignmentTarget, Delete, Expr, FromTable, JoinConstraint, JoinOperator, Merge, SelectItem, SetExpr,
+    Statement as Sql, TableFactor, TableWithJoins, Update, UpdateTableFromKind,
 };
 
 use super::evaluate::{Bound, Scope, Trouble, unknown};
 use super::moment::DateOrder;
-use super::query::{assigned, object_name};
+use super::query::{Answer, assigned, object_name};
 use super::rows::Row;
 use super::value::{Value, cast_type};
 use super::world::{Made, Rewrite, Shape, World, expression};
@@ -32,11 +32,19 @@ pub(super) struct Interpreter {
     pub(super) report: Report,
     file: String,
     depth: u32,
+    /// Variables of sqlcmd, by their names in lower case.
+    settings: BTreeMap<String, String>,
 }
 
 impl Interpreter {
     pub(super) fn new() -> Self {
-        Interpreter { world: World::new(), report: Report::default(), file: String::new(), depth: 0 }
+        Interpreter {
+            world: World::new(),
+            report: Report::default(),
+            file: String::new(),
+            depth: 0,
+            settings: BTreeMap::new(),
+        }
     }
 
     /// Reads a script. `include` opens another one that it names; it is told how much was read.
@@ -64,10 +72,18 @@ impl Interpreter {
                         self.file.push_str(name);
                         self.world.begin(name, written);
                     }
-                    "on" | "out" | "error" | "perftrace" | "xml" => {}
+                    "setvar" => {
+                        let (name, value) = argument.split_once(char::is_whitespace).unwrap_or((&argument, ""));
+                        let value = value.trim().trim_matches('"').to_owned();
+                        self.settings.insert(name.to_lowercase(), value);
+                    }
+                    "on" | "out" | "error" | "perftrace" | "xml" | "exit" | "quit" => {}
                     _ => self.unread(place, &format!(":{command}"), "a command of sqlcmd"),
                 },
-                Part::Piece(piece) => {
+                Part::Piece(mut piece) => {
+                    if piece.text.contains("$(") {
+                        piece.text = self.substituted(&piece.text);
+                    }
                     let statements = parse(&piece);
                     self.truncated(&piece, &statements)?;
                     self.run(&statements)?;
@@ -90,6 +106,30 @@ impl Interpreter {
         }
         self.report.broken += pieces.broken();
         Ok(())
+    }
+
+    /// A text with the values of sqlcmd's variables in their places: `$(name)`.
+    fn substituted(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("$(") {
+            out.push_str(before);
+            match after
+                .split_once(')')
+                .and_then(|(name, behind)| Some((self.settings.get(&name.to_lowercase())?, behind)))
+            {
+                Some((value, behind)) => {
+                    out.push_str(value);
+                    rest = behind;
+                }
+                None => {
+                    out.push_str("$(");
+                    rest = after;
+                }
+            }
+        }
+        out.push_str(rest);
+        out
     }
 
     /// A script that ends in the middle of a statement that we know was cut off.
@@ -115,7 +155,31 @@ impl Interpreter {
             match self.statement(statement) {
                 Ok(()) => {}
                 Err(Trouble::Failed(error)) => return Err(error),
+                Err(Trouble::Unknown(why) | Trouble::Refused(why)) => {
+                    self.unread(statement.place, &statement.words, &why)
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The statements of a TRY. Where a server would refuse one, the rest of them is not carried out, and what they did to tables is
+    /// taken back if the CATCH says so.
+    fn attempt(&mut self, statements: &[Statement], rolls_back: bool) -> Result<(), Error> {
+        let before = self.world.database().clone();
+        for statement in statements {
+            self.report.statements += 1;
+            match self.statement(statement) {
+                Ok(()) => {}
+                Err(Trouble::Failed(error)) => return Err(error),
                 Err(Trouble::Unknown(why)) => self.unread(statement.place, &statement.words, &why),
+                Err(Trouble::Refused(why)) => {
+                    let taken_back = rolls_back && self.world.take_back(before);
+                    let then =
+                        if taken_back { "its TRY was rolled back" } else { "the rest of its TRY was not carried out" };
+                    self.unread(statement.place, &statement.words, &format!("{why}; {then}, as a server does it"));
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -172,6 +236,7 @@ impl Interpreter {
             },
             Action::If(condition, yes, no) => self.conditional(condition.as_deref(), yes, no),
             Action::Block(statements) => Ok(self.run(statements)?),
+            Action::Try(statements, rolls_back) => Ok(self.attempt(statements, *rolls_back)?),
             Action::Dynamic(text) => self.dynamic(text, statement.place),
             Action::Nothing(what) => {
                 *self.report.nothing.entry(what).or_default() += 1;
@@ -185,11 +250,11 @@ impl Interpreter {
         &mut self,
         change: impl FnOnce(&mut Database) -> Result<(), imis_schemas::script::Refused>,
     ) -> Result<(), Trouble> {
-        self.world.change(change).map_err(|refused| Trouble::Unknown(refused.0))
+        self.world.change(change).map_err(|refused| Trouble::Refused(refused.0))
     }
 
     fn table(&self, name: &ObjectName) -> Result<usize, Trouble> {
-        self.world.find(name).ok_or_else(|| Trouble::Unknown(format!("the table {} is not there", name.name)))
+        self.world.find(name).ok_or_else(|| Trouble::Refused(format!("the table {} is not there", name.name)))
     }
 
     fn alter(&mut self, name: &ObjectName, change: &Change) -> Result<(), Trouble> {
@@ -247,7 +312,7 @@ impl Interpreter {
             Trouble::Unknown(why) => {
                 Trouble::Unknown(format!("its condition is not understood ({why}), so nothing of it was done"))
             }
-            failed @ Trouble::Failed(_) => failed,
+            other => other,
         })?;
         Ok(self.run(if holds == Some(true) { yes } else { no })?)
     }
@@ -455,7 +520,7 @@ impl Interpreter {
             None => &[],
             Some(UpdateTableFromKind::AfterSet(from) | UpdateTableFromKind::BeforeSet(from)) => from,
         };
-        let (at, alias) = self.target(&update.table.relation, from)?;
+        let Target { at, alias, others, conditions } = self.target(&update.table.relation, from)?;
         let Some(shape) = self.world.shape(at) else { return unknown("the table is not there") };
         let mut assignments = Vec::new();
         for assignment in &update.assignments {
@@ -470,13 +535,11 @@ impl Interpreter {
         }
         let around = looks_around(update);
         let changed = self.world.rewrite(at, around, |world, columns, cells| {
-            let rows = [Bound { alias: &alias, columns, cells }];
-            let scope = Scope { world, rows: &rows, outer: None };
-            if let Some(condition) = &update.selection
-                && scope.holds(condition)? != Some(true)
-            {
+            let own = Bound { alias: &alias, columns, cells };
+            let Some(rows) = others.matching(world, own, &conditions, update.selection.as_ref())? else {
                 return Ok(Rewrite::Keep);
-            }
+            };
+            let scope = Scope { world, rows: &rows, outer: None };
             let mut values = Vec::with_capacity(assignments.len());
             for (position, value) in &assignments {
                 let Some(data_type) = shape.types.get(*position) else { continue };
@@ -491,19 +554,28 @@ impl Interpreter {
 
     fn delete(&mut self, delete: &Delete) -> Result<(), Trouble> {
         let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
-        let [only] = from.as_slice() else { return unknown("a DELETE of this kind") };
-        if !only.joins.is_empty() || delete.using.is_some() || delete.limit.is_some() {
+        let using: &[TableWithJoins] = delete.using.as_deref().unwrap_or_default();
+        let (first, using) = match (delete.tables.as_slice(), from.as_slice()) {
+            // DELETE alias FROM table alias JOIN ...
+            ([name], from) => (Named::Name(name), from),
+            ([], [only]) if only.joins.is_empty() && using.is_empty() => (Named::Factor(&only.relation), using),
+            ([], [only]) if only.joins.is_empty() => (Named::Factor(&only.relation), using),
+            _ => return unknown("a DELETE of this kind"),
+        };
+        if delete.limit.is_some() {
             return unknown("a DELETE of this kind");
         }
-        let (at, alias) = self.target(&only.relation, &[])?;
+        let Target { at, alias, others, conditions } = match first {
+            Named::Factor(factor) => self.target(factor, using)?,
+            Named::Name(name) => {
+                let Some(name) = object_name(name) else { return unknown("a DELETE of this kind") };
+                self.target_named(&name, None, using)?
+            }
+        };
         let around = looks_around(delete);
         let changed = self.world.rewrite(at, around, |world, columns, cells| {
-            let rows = [Bound { alias: &alias, columns, cells }];
-            let scope = Scope { world, rows: &rows, outer: None };
-            let meant = match &delete.selection {
-                Some(condition) => scope.holds(condition)? == Some(true),
-                None => true,
-            };
+            let own = Bound { alias: &alias, columns, cells };
+            let meant = others.matching(world, own, &conditions, delete.selection.as_ref())?.is_some();
             Ok(if meant { Rewrite::Drop } else { Rewrite::Keep })
         })?;
         self.report.deleted += changed;
@@ -514,29 +586,132 @@ impl Interpreter {
         unknown("MERGE")
     }
 
-    /// The table that a change is about, and how its rows are called: by its name, or by an alias that FROM explains.
-    fn target(&self, factor: &TableFactor, from: &[TableWithJoins]) -> Result<(usize, String), Trouble> {
-        let plain = |factor: &TableFactor| match factor {
-            TableFactor::Table { name, alias, args: None, .. } => {
-                Some((object_name(name)?, alias.as_ref().map(|alias| alias.name.value.clone())))
-            }
-            _ => None,
-        };
+    /// The table that a change is about, and the others that FROM names beside it.
+    fn target<'q>(&self, factor: &TableFactor, from: &'q [TableWithJoins]) -> Result<Target<'q>, Trouble> {
         let Some((name, alias)) = plain(factor) else { return unknown("a change of this kind") };
+        self.target_named(&name, alias, from)
+    }
+
+    fn target_named<'q>(
+        &self,
+        name: &ObjectName,
+        alias: Option<String>,
+        from: &'q [TableWithJoins],
+    ) -> Result<Target<'q>, Trouble> {
         if from.is_empty() {
-            let at = self.table(&name)?;
-            return Ok((at, alias.unwrap_or(name.name)));
+            let alias = alias.unwrap_or_else(|| name.name.clone());
+            return Ok(Target { at: self.table(name)?, alias, others: Others::none(), conditions: Vec::new() });
         }
-        let [only] = from else { return unknown("a change with several tables behind FROM") };
-        if !only.joins.is_empty() {
-            return unknown("a change with a join behind FROM");
+        let (mut own, mut others, mut conditions) = (None, Others::none(), Vec::new());
+        for table in from {
+            let joined = table.joins.iter().map(|join| (&join.relation, Some(&join.join_operator)));
+            for (factor, join) in std::iter::once((&table.relation, None)).chain(joined) {
+                match join {
+                    None | Some(JoinOperator::CrossJoin(JoinConstraint::None)) => {}
+                    Some(JoinOperator::Join(JoinConstraint::On(on)) | JoinOperator::Inner(JoinConstraint::On(on))) => {
+                        conditions.push(on);
+                    }
+                    Some(_) => return unknown("a change with a join of this kind"),
+                }
+                let called = plain(factor).map(|(real, alias)| (alias.unwrap_or_else(|| real.name.clone()), real));
+                match called {
+                    Some((called, real))
+                        if own.is_none()
+                            && (imis_schemas::same_name(&called, &name.name)
+                                || imis_schemas::same_name(&real.name, &name.name)) =>
+                    {
+                        own = Some((self.table(&real)?, called));
+                    }
+                    _ => others.join(self.world.source(factor)?)?,
+                }
+            }
         }
-        let Some((real, alias)) = plain(&only.relation) else { return unknown("a change with a query behind FROM") };
-        let called = alias.unwrap_or_else(|| real.name.clone());
-        if imis_schemas::same_name(&called, &name.name) || imis_schemas::same_name(&real.name, &name.name) {
-            return Ok((self.table(&real)?, called));
+        // UPDATE t SET ... FROM u: the table itself need not be named again.
+        let (at, alias) = match own {
+            Some(own) => own,
+            None => (self.table(name)?, alias.unwrap_or_else(|| name.name.clone())),
+        };
+        Ok(Target { at, alias, others, conditions })
+    }
+}
+
+/// A table with the alias that it has, if a source of rows is a table.
+fn plain(factor: &TableFactor) -> Option<(ObjectName, Option<String>)> {
+    match factor {
+        TableFactor::Table { name, alias, args: None, .. } => {
+            Some((object_name(name)?, alias.as_ref().map(|alias| alias.name.value.clone())))
         }
-        unknown("a change with another table behind FROM")
+        _ => None,
+    }
+}
+
+/// What a change is about.
+struct Target<'q> {
+    at: usize,
+    alias: String,
+    others: Others,
+    conditions: Vec<&'q Expr>,
+}
+
+/// How a DELETE names its table.
+enum Named<'q> {
+    Factor(&'q TableFactor),
+    Name(&'q sqlparser::ast::ObjectName),
+}
+
+/// The rows that stand beside those of a change.
+struct Others {
+    shapes: Vec<(String, Vec<String>)>,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Others {
+    /// More pairs of rows than this are not looked at.
+    const MANY: usize = 1_000_000;
+
+    fn none() -> Self {
+        Others { shapes: Vec::new(), rows: vec![Vec::new()] }
+    }
+
+    fn join(&mut self, (alias, answer): (String, Answer)) -> Result<(), Trouble> {
+        if self.rows.len().saturating_mul(answer.rows.len()) > Self::MANY {
+            return unknown("a change with a join of too many rows");
+        }
+        let pairs = self.rows.iter().flat_map(|a| answer.rows.iter().map(move |b| [a.as_slice(), b].concat()));
+        self.rows = pairs.collect();
+        self.shapes.push((alias, answer.columns));
+        Ok(())
+    }
+
+    /// A row with the first of the others with which all conditions hold; none where there is no such.
+    fn matching<'a>(
+        &'a self,
+        world: &World,
+        own: Bound<'a>,
+        conditions: &[&Expr],
+        selection: Option<&Expr>,
+    ) -> Result<Option<Vec<Bound<'a>>>, Trouble> {
+        for row in &self.rows {
+            let mut bound = vec![own];
+            let mut rest = row.as_slice();
+            for (alias, columns) in &self.shapes {
+                let (cells, behind) = rest.split_at(columns.len().min(rest.len()));
+                bound.push(Bound { alias, columns, cells });
+                rest = behind;
+            }
+            let scope = Scope { world, rows: &bound, outer: None };
+            let mut holds = true;
+            for condition in conditions.iter().copied().chain(selection) {
+                if scope.holds(condition)? != Some(true) {
+                    holds = false;
+                    break;
+                }
+            }
+            if holds {
+                return Ok(Some(bound));
+            }
+        }
+        Ok(None)
     }
 }
 

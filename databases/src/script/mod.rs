@@ -274,7 +274,7 @@ fn write(
             })
             .map_err(|trouble| match trouble {
                 Trouble::Failed(error) => error,
-                Trouble::Unknown(why) => Error::failed(why),
+                Trouble::Unknown(why) | Trouble::Refused(why) => Error::failed(why),
             })?;
         if rows > 0 {
             file.write(&batch(table, &types, &mut gatherers, rows)?)?;

@@ -253,6 +253,11 @@ impl World {
         Ok((shapes, rows))
     }
 
+    /// The rows of a table, a query or a list of values in FROM, and how they are called.
+    pub(super) fn source(&self, factor: &TableFactor) -> Result<(String, Answer), Trouble> {
+        self.factor(factor, None).map(|source| (source.alias, source.answer))
+    }
+
     fn factor(&self, factor: &TableFactor, outer: Option<&Scope<'_>>) -> Result<Source, Trouble> {
         match factor {
             TableFactor::Table { name, alias, args: None, .. } => {

@@ -1,6 +1,6 @@
 //! The server's own views, as far as scripts ask them whether something is there already.
 
-use imis_schemas::script::{Database, ObjectName};
+use imis_schemas::script::{ColumnState, Database, ObjectName};
 
 use super::evaluate::{Trouble, unknown};
 use super::query::Answer;
@@ -20,6 +20,11 @@ pub(super) fn object_number(schema: &str, name: &str) -> i64 {
     number(&format!("{schema}.{name}"))
 }
 
+/// The name of a column's default; one that a server would make up where nobody gave one.
+fn default_name(table: &str, column: &ColumnState) -> String {
+    column.default_name().map_or_else(|| format!("DF__{table}__{}", column.column.name), str::to_owned)
+}
+
 /// A view of `sys` or `INFORMATION_SCHEMA`, or none where the name is not such a view's.
 pub(super) fn view(database: &Database, name: &ObjectName) -> Result<Option<Answer>, Trouble> {
     let lower = name.name.to_lowercase();
@@ -32,6 +37,13 @@ pub(super) fn view(database: &Database, name: &ObjectName) -> Result<Option<Answ
     let text = |text: &str| Value::Text(text.to_owned());
     let id = |schema: &str, name: &str| Value::Int(object_number(schema, name));
     let flag = |holds: bool| Value::Int(holds.into());
+    let default_of = |schema: &str, table: &str, column: &str| {
+        let table = database.tables().iter().find(|own| own.name.schema == schema && own.name.name == table);
+        let column = table.and_then(|table| table.column(column)).filter(|column| column.column.default.is_some());
+        Value::Int(
+            column.map_or(0, |column| object_number(schema, &default_name(table.map_or("", |t| &t.name.name), column))),
+        )
+    };
     let mut rows: Vec<Vec<Value>> = Vec::new();
     let columns: &[&str] = match (schema.as_str(), lower.as_str()) {
         ("information_schema", "tables") => {
@@ -187,8 +199,8 @@ pub(super) fn view(database: &Database, name: &ObjectName) -> Result<Option<Answ
             }
             for table in database.tables() {
                 let parent = object_number(&table.name.schema, &table.name.name);
-                for name in table.columns.iter().filter_map(|column| column.default_name()) {
-                    of(&table.name.schema, name, "D", parent, 0);
+                for column in table.columns.iter().filter(|column| column.column.default.is_some()) {
+                    of(&table.name.schema, &default_name(&table.name.name, column), "D", parent, 0);
                 }
             }
             for view in catalog.views.items() {
@@ -227,6 +239,7 @@ pub(super) fn view(database: &Database, name: &ObjectName) -> Result<Option<Answ
                         Value::Int(width),
                         Value::Int(number(base)),
                         Value::Int(number(base)),
+                        default_of(&table.schema, &table.name, &column.name),
                     ]);
                 }
             }
@@ -240,6 +253,7 @@ pub(super) fn view(database: &Database, name: &ObjectName) -> Result<Option<Answ
                 "max_length",
                 "system_type_id",
                 "user_type_id",
+                "default_object_id",
             ]
         }
         ("sys", "indexes" | "sysindexes") | (_, "sysindexes") => {

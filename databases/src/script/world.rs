@@ -151,6 +151,17 @@ impl World {
         outcome
     }
 
+    /// Puts the tables back as they were, where none came or went since: rows follow by the numbers of their columns.
+    pub(super) fn take_back(&mut self, before: Database) -> bool {
+        let names = |database: &Database| database.tables().iter().map(|table| table.name.clone()).collect::<Vec<_>>();
+        let same = names(&before) == names(&self.database);
+        if same {
+            self.database = before;
+            self.held.iter_mut().for_each(|held| held.shape = None);
+        }
+        same
+    }
+
     pub(super) fn find(&self, name: &ObjectName) -> Option<usize> {
         self.database.find(name)
     }

@@ -62,8 +62,10 @@ pub enum Action {
     DateFormat(String),
     /// IF. Without a condition where it is not understood.
     If(Option<Box<Expr>>, Vec<Statement>, Vec<Statement>),
-    /// BEGIN and END, and the TRY of TRY and CATCH.
+    /// BEGIN and END.
     Block(Vec<Statement>),
+    /// The TRY of TRY and CATCH, and whether the CATCH rolls back.
+    Try(Vec<Statement>, bool),
     /// EXEC of a text that is a script itself.
     Dynamic(Expr),
     /// Nothing that a catalogue or rows would show: what it is.
@@ -341,6 +343,7 @@ fn end_of(cursor: &Cursor<'_>) -> usize {
                             "GRANT" | "DENY" | "REVOKE" => {
                                 !is("IF") && !is("GRANT") && !is("REVOKE") && !is("DENY") && !is("CREATE")
                             }
+                            "BULK" => is("INSERT") || is("WITH"),
                             "ENABLE" | "DISABLE" | "BACKUP" | "RESTORE" => false,
                             "CREATE" | "ALTER" => {
                                 let second = cursor.word(1).unwrap_or_default().to_ascii_uppercase();
@@ -442,6 +445,7 @@ fn simple(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
         }
         "UPDATE" if cursor.is_word(1, "STATISTICS") => Some(Action::Nothing("statistics")),
         "BEGIN" => Some(Action::Nothing("a transaction")),
+        "BULK" => Some(Action::Unknown("its rows lie in another file".to_owned())),
         "WITH" | "UPDATE" | "DELETE" | "MERGE" | "SELECT" => query(cursor, end),
         _ => {
             // A label, or a procedure that is called without EXEC, as the first word of a batch may be.
@@ -614,7 +618,19 @@ fn execute(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
             while last.advance().is_some() {}
             Some(Action::Dynamic(expression(&mut text, last.index())?))
         }
-        "sp_addtype" | "sp_bindefault" | "sp_bindrule" | "sp_fkeys" => None,
+        "sp_addtype" => {
+            let mut own = parameter(0, &["@typename"])?;
+            let mut base = parameter(1, &["@phystype"])?;
+            let nullable =
+                parameter(2, &["@nulltype"]).and_then(|mut null| null.string().or_else(|| null.identifier()));
+            let name = ObjectName { schema: None, name: own.string().or_else(|| own.identifier())? };
+            let base = base.string().or_else(|| base.identifier())?;
+            let source = Source::new(&base, Place::START).ok()?;
+            let base = table::type_name(&mut source.cursor())?;
+            let nullable = nullable.map(|said| !said.trim().eq_ignore_ascii_case("NOT NULL"));
+            Some(Action::CreateType(TypeDraft { name, base: Some(base), nullable, columns: Vec::new() }))
+        }
+        "sp_bindefault" | "sp_bindrule" => None,
         "sp_addextendedproperty" | "sp_updateextendedproperty" | "sp_dropextendedproperty" => {
             Some(Action::Nothing("a description"))
         }
@@ -835,10 +851,29 @@ fn block(cursor: &mut Cursor<'_>, depth: u32) -> Action {
         }
     }
     cursor.take(&["END"]);
-    if tried.is_some() {
-        cursor.take_one(&["TRY", "CATCH"]);
+    match tried {
+        None => Action::Block(statements),
+        Some("CATCH") => {
+            cursor.take(&["CATCH"]);
+            Action::Nothing("what happens on an error")
+        }
+        Some(_) => {
+            cursor.take(&["TRY"]);
+            // What the CATCH does is looked at here, and it is read as a statement of its own.
+            let mut after = *cursor;
+            while after.take_token(&Token::SemiColon) {}
+            let (from, mut rolls_back) = (after.index(), false);
+            if after.is_word(0, "BEGIN") && after.is_word(1, "CATCH") {
+                let _catch = block(&mut after, depth);
+                let mut inside = cursor.from(from).until(after.index());
+                while !inside.is_at_end() {
+                    rolls_back |= inside.is_word(0, "ROLLBACK");
+                    inside.advance();
+                }
+            }
+            Action::Try(statements, rolls_back)
+        }
     }
-    if tried == Some("CATCH") { Action::Nothing("what happens on an error") } else { Action::Block(statements) }
 }
 
 /// An expression that reaches to an index.
@@ -895,7 +930,7 @@ mod tests {
             ),
             (
                 "BEGIN TRAN; BEGIN TRY DELETE t END TRY BEGIN CATCH ROLLBACK END CATCH; COMMIT",
-                vec!["Nothing", "Block", "Nothing", "Nothing"],
+                vec!["Nothing", "Try", "Nothing", "Nothing"],
             ),
             (
                 "ALTER TABLE t ADD a int NULL, b nvarchar(5) CONSTRAINT d DEFAULT (N'x') NOT NULL ALTER TABLE t DROP COLUMN c",
