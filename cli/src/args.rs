@@ -19,6 +19,7 @@ A LOCATION is a database or a folder:
   mssql://user@host:1433/IMIS      a SQL Server; also an ADO.NET string, or HOST\\INSTANCE/DATABASE
   postgres://user@host/openimis    a PostgreSQL server
   ./snapshot                       a folder made by `imis snapshot`
+  dump.sql, ./scripts              a T-SQL script, or a folder of them and of folders, read in the order of their names
   catalog.yaml, release:NAME       a catalogue without rows
   NAME                             a database that imis.yaml names
 
@@ -42,6 +43,9 @@ pub(crate) struct Global {
     /// Print JSON where a table would be printed.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Statements of T-SQL scripts that are not understood are an error; without it they are told and left out.
+    #[arg(long, global = true, env = "IMIS_STRICT")]
+    pub(crate) strict: bool,
     /// The configuration file.
     #[arg(long, global = true, value_name = "FILE", env = "IMIS_CONFIG", default_value = "imis.yaml")]
     pub(crate) config: PathBuf,

@@ -4,8 +4,10 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use imis_databases::script::Unread;
 use imis_databases::{Consistency, Location, Secret, Source, Wish};
 use imis_mappings::language::{Mapping, pack_names};
+use imis_reports::escape;
 use imis_schemas::Catalog;
 
 use crate::args::Level;
@@ -69,11 +71,46 @@ impl Session {
 
     /// Connects to a location or opens its files.
     pub(crate) async fn open(&self, location: &Location) -> Result<Arc<dyn Source>, Failure> {
-        Ok(imis_databases::open(location).await?)
+        match location {
+            Location::Scripts(path) => self.scripts(path).await,
+            _ => Ok(imis_databases::open(location).await?),
+        }
+    }
+
+    /// Reads scripts, and says what of them was not understood.
+    async fn scripts(&self, path: &std::path::Path) -> Result<Arc<dyn Source>, Failure> {
+        let bar = self.bars().bytes("reading scripts");
+        let shown = bar.clone();
+        let source = imis_databases::open::scripts(path, Arc::new(move |done, all| shown.at(done, all))).await;
+        bar.clear();
+        let source = source?;
+        let Some(report) = source.scripts().filter(|report| report.unread > 0) else { return Ok(source) };
+        let shown = if self.style.verbose { report.list.len() } else { 10 };
+        let list: Vec<String> = report.list.iter().take(shown).map(unread).collect();
+        let more = report.unread.saturating_sub(list.len() as u64);
+        let mut told = list.join("\n");
+        if more > 0 {
+            told.push_str(&format!("\n  and {more} more; -v shows them, `imis doctor` counts them by reason"));
+        }
+        let what = format!(
+            "{} of {} statements of {} were not understood or could not be carried out",
+            report.unread,
+            report.statements,
+            path.display()
+        );
+        if self.strict {
+            return Err(Failure::schema(format!("{what}:\n{told}"))
+                .with_help("Without --strict they are told and left out. Mend the scripts, or name fewer of them."));
+        }
+        self.warn(&format!("{what}. What they would have made is missing:\n{told}"));
+        Ok(source)
     }
 
     /// The same, with what the reader wants to rely on settled before anything is read, and said.
     pub(crate) async fn open_as(&self, location: &Location, wish: Wish) -> Result<Arc<dyn Source>, Failure> {
+        if let Location::Scripts(path) = location {
+            return self.scripts(path).await;
+        }
         let source = imis_databases::open_as(location, wish).await?;
         if let Location::Mssql(_) = location {
             let (level, reading) = source.reading().await?;
@@ -121,6 +158,12 @@ impl Session {
         }
         Ok(Mapping::open(std::path::Path::new(name))?)
     }
+}
+
+/// A statement that was not understood, on a line.
+fn unread(unread: &Unread) -> String {
+    let Unread { file, place, words, why } = unread;
+    escape::terminal(&format!("  {file}:{place}  {words}: {why}")).into_owned()
 }
 
 fn set_password(location: &mut Location, password: String) {

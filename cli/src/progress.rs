@@ -43,11 +43,39 @@ impl Bars {
         FamilyBar { bar, rows: AtomicU64::new(0) }
     }
 
+    /// Shows how many bytes of something are read.
+    pub(crate) fn bytes(&self, what: &'static str) -> ByteBar {
+        let bar = ProgressBar::new(0)
+            .with_style(style("{spinner} {prefix:<28} {bar:24} {bytes:>12} of {total_bytes}  {eta} left"))
+            .with_prefix(what);
+        ByteBar(match &self.bars {
+            Some(bars) => bars.add(bar),
+            None => ProgressBar::hidden(),
+        })
+    }
+
     /// Takes the bars away.
     pub(crate) fn clear(&self) {
         if let Some(bars) = &self.bars {
             let _ = bars.clear();
         }
+    }
+}
+
+/// A bar for something that is read.
+#[derive(Clone)]
+pub(crate) struct ByteBar(ProgressBar);
+
+impl ByteBar {
+    /// So many bytes are read, and there are so many.
+    pub(crate) fn at(&self, done: u64, all: u64) {
+        self.0.set_length(all);
+        self.0.set_position(done);
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        self.0.finish_and_clear();
     }
 }
 

@@ -1,5 +1,8 @@
-//! Fuzz targets: catalogues, and the names of types.
+//! Fuzz targets: catalogues, the names of types, and the statements of scripts.
 
+use std::io::Cursor;
+
+use crate::script::{Part, Pieces, parse};
 use crate::{Catalog, DataType, Engine, identify};
 
 #[test]
@@ -34,6 +37,20 @@ fn fuzz_data_type() {
                 let inner = &quoted[begins + 1..quoted.len() - 1];
                 assert!(!inner.replace(&[close; 2].iter().collect::<String>(), "").contains(close), "{quoted}");
             }
+        }
+    });
+}
+
+#[test]
+fn fuzz_script() {
+    bolero::check!(name = "script").for_each(|bytes| {
+        let Ok(mut pieces) = Pieces::new(Cursor::new(bytes)) else { return };
+        while let Ok(Some(part)) = pieces.next() {
+            let Part::Piece(piece) = part else { continue };
+            // Statements come in their order, and none from nowhere.
+            let places: Vec<_> = parse(&piece).iter().map(|statement| statement.place).collect();
+            assert!(places.is_sorted(), "{places:?}");
+            assert!(places.first().is_none_or(|first| *first >= piece.place));
         }
     });
 }

@@ -83,6 +83,27 @@ async fn facts(location: &Location, session: &Session) -> Result<Vec<(String, St
                 ("files".into(), "each is the one that was written (SHA-256)".into()),
             ])
         }
+        Location::Scripts(_) => {
+            let source = session.open(location).await?;
+            let catalog = source.catalog().await?;
+            let mut rows = vec![("tables".to_owned(), catalog.tables.len().to_string())];
+            if let Some(report) = source.scripts() {
+                let count = |name: &str, count: u64| (name.to_owned(), count.to_string());
+                rows.extend([
+                    count("scripts", report.files),
+                    count("statements", report.statements),
+                    count("rows inserted", report.rows),
+                    count("rows changed", report.updated),
+                    count("rows deleted", report.deleted),
+                    count("statements not understood or not carried out", report.unread),
+                ]);
+                let mut reasons: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
+                report.list.iter().for_each(|unread| *reasons.entry(&unread.why).or_default() += 1);
+                rows.extend(reasons.into_iter().map(|(why, n)| ("not carried out".to_owned(), format!("{n}: {why}"))));
+                rows.extend(report.nothing.iter().map(|(what, n)| ("without effect here".to_owned(), format!("{n}: {what}"))));
+            }
+            Ok(rows)
+        }
         Location::Catalog(_) | Location::Release(_) => {
             let catalog = session.catalog(location).await?;
             Ok(vec![("tables".into(), catalog.tables.len().to_string())])

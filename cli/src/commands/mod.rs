@@ -31,6 +31,7 @@ pub(crate) struct Session {
     pub(crate) style: Style,
     pub(crate) json: bool,
     pub(crate) quiet: bool,
+    pub(crate) strict: bool,
 }
 
 impl Session {
@@ -40,6 +41,7 @@ impl Session {
             style: show::style(global.color, global.verbose > 0),
             json: global.json,
             quiet: global.quiet,
+            strict: global.strict,
         })
     }
 

@@ -18,7 +18,7 @@ use crate::harness::{Desk, Target, migrated};
 use crate::routes::{FIRST, django, must_be_equal};
 
 const PACK: &str = "openimis/legacy-to-modular";
-const PASSWORD: &str = "loopback-9Gw";
+pub(crate) const PASSWORD: &str = "loopback-9Gw";
 const FAMILIES: u32 = 40;
 const COUNTRY: &str = "0b7c2f0e-8c4d-4a51-9a1e-7d4f2c6b9e35";
 
@@ -50,7 +50,7 @@ fn write_csv(country: &Country, folder: &Path) {
 }
 
 /// A SQL Server that ran the generated scripts, file by file in the order of their names.
-async fn scripted(folder: PathBuf) -> SqlServer {
+pub(crate) async fn scripted(folder: PathBuf) -> SqlServer {
     tokio::task::spawn_blocking(move || {
         let like = imis_schemas::release("legacy/24.04").unwrap();
         let server =
@@ -60,8 +60,14 @@ async fn scripted(folder: PathBuf) -> SqlServer {
         files.sort();
         for file in files {
             let bytes = std::fs::read(&file).unwrap();
-            let units: Vec<u16> = bytes[2..].chunks(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
-            let done = server.execute_script(&String::from_utf16(&units).unwrap());
+            let text = match bytes.strip_prefix(b"\xff\xfe") {
+                Some(units) => {
+                    let units: Vec<u16> = units.chunks(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+                    String::from_utf16(&units).unwrap()
+                }
+                None => String::from_utf8(bytes).unwrap(),
+            };
+            let done = server.execute_script(&text);
             done.unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         }
         server

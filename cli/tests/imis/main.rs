@@ -22,6 +22,7 @@ mod releases;
 mod roles;
 mod routes;
 mod scaffold;
+mod scripts;
 mod situations;
 mod types;
 mod values;

@@ -192,13 +192,15 @@ impl Interpreter {
                 Ok(())
             }
             Action::AlterTable(name, changes) => changes.iter().try_for_each(|change| self.alter(name, change)),
-            Action::Drop(names) => {
-                names.iter().try_for_each(|name| self.ddl(|database| database.drop(name).map(|_| ())))
-            }
+            Action::Drop(names, lenient) => names.iter().try_for_each(|name| {
+                let outcome = self.ddl(|database| database.drop(name).map(|_| ()));
+                if *lenient { Ok(()) } else { outcome }
+            }),
             Action::CreateIndex(draft) => self.ddl(|database| database.create_index(draft)),
-            Action::DropIndex(indexes) => {
-                indexes.iter().try_for_each(|(table, name)| self.ddl(|database| database.drop_index(table, name)))
-            }
+            Action::DropIndex(indexes, lenient) => indexes.iter().try_for_each(|(table, name)| {
+                let outcome = self.ddl(|database| database.drop_index(table, name));
+                if *lenient { Ok(()) } else { outcome }
+            }),
             Action::Module(module) => self.ddl(|database| database.module(module)),
             Action::CreateType(draft) => self.ddl(|database| database.create_type(draft)),
             Action::Rename(old, new, kind) => self.ddl(|database| database.rename(old, new, kind.as_deref())),

@@ -315,7 +315,8 @@ pub(super) fn view(database: &Database, name: &ObjectName) -> Result<Option<Answ
             | "databases"
             | "sysusers"
             | "syslogins"
-            | "change_tracking_databases",
+            | "change_tracking_databases"
+            | "stats",
         ) => &["name", "type", "object_id", "major_id", "minor_id", "class"],
         _ => return unknown(format!("the server's view {}", name.name)),
     };

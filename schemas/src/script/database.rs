@@ -235,13 +235,19 @@ impl Database {
                 column.column.collation.clone_from(&draft.collation);
                 Ok(())
             }
-            Change::DropColumn(name) => {
+            Change::DropColumn(name, lenient) => {
                 let table = self.table_mut(at)?;
-                let position = table.position(name)?;
-                table.columns.remove(position);
+                match table.position(name) {
+                    Ok(position) => drop(table.columns.remove(position)),
+                    Err(refused) if !lenient => return Err(refused),
+                    Err(_) => {}
+                }
                 Ok(())
             }
-            Change::DropConstraint(name) => self.drop_constraint(at, name),
+            Change::DropConstraint(name, lenient) => {
+                let outcome = self.drop_constraint(at, name);
+                if *lenient { Ok(()) } else { outcome }
+            }
             Change::Enable(names, on, checked) => {
                 let table = self.table_mut(at)?;
                 let wanted = |own: &str| names.as_ref().is_none_or(|n| n.iter().any(|n| same_name(n, own)));
@@ -714,9 +720,9 @@ mod tests {
                         let at = database.find(name).unwrap();
                         changes.iter().try_for_each(|change| database.alter_table(at, change))
                     }
-                    Action::Drop(names) => names.iter().try_for_each(|name| database.drop(name).map(|_| ())),
+                    Action::Drop(names, _) => names.iter().try_for_each(|name| database.drop(name).map(|_| ())),
                     Action::CreateIndex(draft) => database.create_index(draft),
-                    Action::DropIndex(names) => names.iter().try_for_each(|(t, i)| database.drop_index(t, i)),
+                    Action::DropIndex(names, _) => names.iter().try_for_each(|(t, i)| database.drop_index(t, i)),
                     Action::Module(module) => database.module(module),
                     Action::CreateType(draft) => database.create_type(draft),
                     Action::Rename(old, new, kind) => database.rename(old, new, kind.as_deref()),

@@ -32,12 +32,12 @@ pub enum Action {
     CreateTable(TableDraft),
     /// ALTER TABLE.
     AlterTable(ObjectName, Vec<Change>),
-    /// DROP TABLE, VIEW, PROCEDURE, FUNCTION, TYPE.
-    Drop(Vec<ObjectName>),
+    /// DROP TABLE, VIEW, PROCEDURE, FUNCTION, TYPE, and whether what is not there is let go (IF EXISTS).
+    Drop(Vec<ObjectName>, bool),
     /// CREATE INDEX.
     CreateIndex(IndexDraft),
-    /// DROP INDEX: the table where it is said, and the index.
-    DropIndex(Vec<(ObjectName, String)>),
+    /// DROP INDEX: tables and indexes, and whether what is not there is let go.
+    DropIndex(Vec<(ObjectName, String)>, bool),
     /// CREATE or ALTER VIEW, PROCEDURE, FUNCTION, TRIGGER.
     Module(Module),
     /// CREATE TYPE.
@@ -194,6 +194,7 @@ const NOTHING: &[(&str, &str)] = &[
     ("OPEN", "a cursor or a key"),
     ("CLOSE", "a cursor or a key"),
     ("DEALLOCATE", "a cursor"),
+    ("FETCH", "a cursor"),
     ("KILL", "a session"),
 ];
 
@@ -220,6 +221,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("MASTER", "a key or certificate"),
     ("CREDENTIAL", "a key or certificate"),
     ("XML", "an XML index or schema"),
+    ("PRIMARY", "an XML index or schema"),
     ("SPATIAL", "a spatial index"),
     ("SERVICE", "the service broker"),
     ("QUEUE", "the service broker"),
@@ -484,15 +486,15 @@ fn drop(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
     if cursor.is_one_of(1, &known) {
         cursor.advance();
         cursor.advance();
-        cursor.take(&["IF", "EXISTS"]);
+        let lenient = cursor.take(&["IF", "EXISTS"]);
         let mut names = vec![cursor.name()?];
         while cursor.take_token(&Token::Comma) {
             names.push(cursor.name()?);
         }
-        return Some(Action::Drop(names));
+        return Some(Action::Drop(names, lenient));
     }
     if cursor.take(&["DROP", "INDEX"]) {
-        cursor.take(&["IF", "EXISTS"]);
+        let lenient = cursor.take(&["IF", "EXISTS"]);
         let mut indexes = Vec::new();
         loop {
             let name = cursor.name()?;
@@ -506,7 +508,7 @@ fn drop(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
                 *cursor = cursor.from(end);
             }
             if !cursor.take_token(&Token::Comma) {
-                return Some(Action::DropIndex(indexes));
+                return Some(Action::DropIndex(indexes, lenient));
             }
         }
     }

@@ -94,10 +94,10 @@ pub enum Change {
     AddIndex(IndexDraft),
     /// Another type, and whether it takes NULL where that is said.
     AlterColumn(ColumnDraft),
-    /// A column goes.
-    DropColumn(String),
-    /// A constraint goes.
-    DropConstraint(String),
+    /// A column goes; whether it is let go if it is not there (IF EXISTS).
+    DropColumn(String, bool),
+    /// A constraint goes, likewise.
+    DropConstraint(String, bool),
     /// Foreign keys and checks are switched on or off: which (none: all), on, and whether the rows were looked at.
     Enable(Option<Vec<String>>, bool, bool),
 }
@@ -460,9 +460,9 @@ fn drop_items(cursor: &mut Cursor<'_>, end: usize, changes: &mut Vec<Change>) ->
             Some(_) => column = false,
             None => {}
         }
-        cursor.take(&["IF", "EXISTS"]);
+        let lenient = cursor.take(&["IF", "EXISTS"]);
         let name = cursor.identifier()?;
-        changes.push(if column { Change::DropColumn(name) } else { Change::DropConstraint(name) });
+        changes.push(if column { Change::DropColumn(name, lenient) } else { Change::DropConstraint(name, lenient) });
         if cursor.is_word(0, "WITH") {
             cursor.advance();
             cursor.group()?;
