@@ -59,6 +59,7 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     Doctor(Doctor),
     Introspect(Introspect),
+    Identify(Identify),
     Snapshot(Snapshot),
     /// Validates and explains mappings, and drafts what a country's own need.
     #[command(subcommand)]
@@ -104,6 +105,25 @@ pub(crate) struct Introspect {
 pub(crate) enum Format {
     Yaml,
     Json,
+}
+
+/// Finds the openIMIS release that a database is closest to, and what the country added, changed and removed.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  imis identify mssql://reader@old-server/IMIS --report which-release\n  imis identify legacy.yaml --json\n  imis identify release:legacy/22.10"
+)]
+pub(crate) struct Identify {
+    /// The database, a snapshot or a catalogue.
+    pub(crate) location: String,
+    /// Write the page and `summary.json` into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// Count the rows of what was added; so it is without being asked.
+    #[arg(long, overrides_with = "no_counts")]
+    pub(crate) counts: bool,
+    /// Do not count rows.
+    #[arg(long, overrides_with = "counts")]
+    pub(crate) no_counts: bool,
 }
 
 /// Writes every table of a database as Parquet, with a manifest (counts, hashes, catalogue, when, from what).

@@ -3,6 +3,7 @@
 //! Rust decides what stands on a page and how much of it (a page opens at once, whatever the run); the templates decide
 //! how it looks. Every value that a template prints goes through [`escape::html`]; no template may switch that off.
 
+mod identity;
 mod migration;
 mod plan;
 mod verification;
@@ -13,14 +14,16 @@ use serde::Serialize;
 use crate::number::thousands;
 use crate::{ReportError, escape};
 
+pub use identity::identity_page;
 pub use migration::migration_page;
 pub use plan::plan_page;
 pub use verification::verification_page;
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("page.html", include_str!("templates/page.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("style.css", include_str!("templates/style.css")),
+    ("identity.html", include_str!("templates/identity.html")),
     ("migration.html", include_str!("templates/migration.html")),
     ("plan.html", include_str!("templates/plan.html")),
     ("verification.html", include_str!("templates/verification.html")),

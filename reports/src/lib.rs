@@ -6,6 +6,7 @@
 
 pub mod cause;
 pub mod escape;
+pub mod identity;
 pub mod mask;
 pub mod summary;
 pub mod terminal;
@@ -26,6 +27,6 @@ mod sample;
 
 pub use diff::rows_diff;
 pub use error::ReportError;
-pub use folder::{write_migration, write_plan, write_verification};
-pub use html::{migration_page, plan_page, verification_page};
+pub use folder::{write_identity, write_migration, write_plan, write_verification};
+pub use html::{identity_page, migration_page, plan_page, verification_page};
 pub use parquet::{accounting_parquet, differences_parquet, rejects_parquet};

@@ -3,6 +3,7 @@
 mod account;
 mod catalog;
 mod explain;
+mod identity;
 mod plan;
 mod table;
 mod verification;
@@ -10,6 +11,7 @@ mod verification;
 pub use account::{account, reasons, rejected_rows};
 pub use catalog::catalog;
 pub use explain::explanation;
+pub use identity::identity;
 pub use plan::{hazards, plan, scan};
 pub use table::{Cell, table};
 pub use verification::verification;

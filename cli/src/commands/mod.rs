@@ -4,6 +4,7 @@ mod consistency;
 mod demo;
 mod doctor;
 mod generate;
+mod identify;
 mod introspect;
 mod manual;
 mod mapping;
@@ -66,6 +67,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<u8, Failu
     match command {
         Command::Doctor(args) => doctor::doctor(args, session).await,
         Command::Introspect(args) => introspect::introspect(args, session).await,
+        Command::Identify(args) => identify::identify(args, session).await,
         Command::Snapshot(args) => snapshot::snapshot(args, session).await,
         Command::Mapping(MappingCommand::Check(args)) => mapping::check(args, session).await,
         Command::Mapping(MappingCommand::Explain(args)) => mapping::explain(args, session).await,

@@ -50,7 +50,7 @@ fn write_csv(country: &Country, folder: &Path) {
 }
 
 /// A SQL Server that ran the generated scripts, file by file in the order of their names.
-async fn scripted(folder: PathBuf) -> SqlServer {
+pub(crate) async fn scripted(folder: PathBuf) -> SqlServer {
     tokio::task::spawn_blocking(move || {
         let like = imis_schemas::release("legacy/24.04").unwrap();
         let server =

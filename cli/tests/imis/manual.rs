@@ -5,6 +5,7 @@ use crate::harness::Desk;
 const COMMANDS: &[&str] = &[
     "doctor",
     "introspect",
+    "identify",
     "snapshot",
     "mapping check",
     "plan",

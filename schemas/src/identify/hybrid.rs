@@ -104,6 +104,23 @@ pub fn django_releases() -> impl Iterator<Item = &'static str> {
     rows().iter().map(|row| row.release)
 }
 
+/// Migrations as they stand in a database of a release: every number up to the last, by its name where upstream's newest
+/// release still has it. Empty for a release that is not known.
+pub fn django_migrations_of(release: &str) -> Vec<Migration> {
+    let mut out = Vec::new();
+    let rows = rows().iter().filter(|row| row.release == release);
+    for (app, number) in rows.flat_map(|row| &row.numbers) {
+        let Number::Last(last) = number else { continue };
+        let name = |n: u32| {
+            let begin = format!("{n:04}_");
+            let known = upstream().iter().find(|(a, name)| a == app && name.starts_with(&begin));
+            known.map_or(format!("{begin}not_known"), |(_, name)| (*name).to_owned())
+        };
+        out.extend((1..=*last).map(|n| Migration { app: (*app).to_owned(), name: name(n) }));
+    }
+    out
+}
+
 fn number(name: &str) -> Option<u32> {
     name.get(..4)?.parse().ok()
 }
@@ -217,28 +234,12 @@ fn confidence(apps: &[Standing], next: Option<(usize, &str)>, off: usize, twins:
 mod tests {
     use super::*;
 
-    /// Migrations as they stand in a database of a release: every number up to the last.
-    fn applied(release: &str) -> Vec<Migration> {
-        let row = rows().iter().find(|row| row.release == release).unwrap();
-        let mut out = vec![Migration { app: "auth".into(), name: "0012_x".into() }];
-        for (app, number) in &row.numbers {
-            let Number::Last(last) = number else { continue };
-            let name = |n: u32| {
-                let begin = format!("{n:04}_");
-                let known = upstream().iter().find(|(a, name)| a == app && name.starts_with(&begin));
-                known.map_or(format!("{begin}x"), |(_, name)| (*name).to_owned())
-            };
-            out.extend((1..=*last).map(|n| Migration { app: (*app).to_owned(), name: name(n) }));
-        }
-        out
-    }
-
     #[test]
     fn every_release_is_told_by_its_migrations() {
         assert_eq!(rows().len(), 10);
         for row in rows() {
             assert_eq!(row.numbers.len(), 8, "{}", row.release);
-            let found = django_release(&applied(row.release)).unwrap();
+            let found = django_release(&django_migrations_of(row.release)).unwrap();
             let unknown = row.numbers.iter().any(|(_, number)| *number == Number::NotKnown);
             assert_eq!(found.release, row.release, "{found:?}");
             if !unknown {
@@ -251,7 +252,7 @@ mod tests {
 
     #[test]
     fn forks_and_contradictions_are_named() {
-        let mut migrations = applied("23.04");
+        let mut migrations = django_migrations_of("23.04");
         // A country's fork of one app, and one that is behind.
         migrations.push(Migration { app: "insuree".into(), name: "0015_nin".into() });
         migrations
