@@ -25,7 +25,7 @@ pub fn identity(identity: &Identity, style: &Style) -> String {
     let (there, all) = found.tables;
     text += &facts(&[
         ("database", identity.location.clone()),
-        ("differences", counted(found.distance as u64, "difference")),
+        ("distance", counted(found.distance as u64, "difference")),
         ("tables", format!("{there} of the {all} that the release has")),
         ("next release", identity.runner_up()),
     ]);
