@@ -22,6 +22,8 @@ pub struct Seen {
     pub modular: Option<Hybrid>,
     /// How many rows hold something in a column, by table and column in lower case.
     filled: HashMap<(String, String), u64>,
+    /// How many rows a table has, by its name in lower case.
+    rows: HashMap<String, u64>,
 }
 
 /// Apps of Django itself and of its helpers: they tell nothing about openIMIS.
@@ -37,6 +39,7 @@ impl Seen {
             django: last_of_each(&applied),
             modular: django_release(&applied),
             filled: HashMap::new(),
+            rows: HashMap::new(),
         }
     }
 
@@ -68,7 +71,27 @@ impl Seen {
                 self.filled.insert((table.name.to_lowercase(), column.name.to_lowercase()), count);
             }
         }
-        Ok(!asked.is_empty())
+        // Modules that nobody used leave empty tables behind in a hybrid.
+        let mut counted = false;
+        for error in errors.0.iter().filter(|_| catalog.table("django_migrations").is_some()) {
+            let Some(Finding::Table { table }) = error.finding.as_deref() else { continue };
+            let Some(table) = catalog.table(table).filter(|table| !self.denies_table(&table.name)) else { continue };
+            if !self.rows.contains_key(&table.name.to_lowercase()) {
+                let rows = source.count(table).await?;
+                self.rows.insert(table.name.to_lowercase(), rows);
+                counted = true;
+            }
+        }
+        Ok(counted || !asked.is_empty())
+    }
+
+    /// How many rows a table has, if that was counted.
+    pub fn rows(&self, table: &str) -> Option<u64> {
+        self.rows.get(&table.to_lowercase()).copied()
+    }
+
+    fn denies_table(&self, table: &str) -> bool {
+        self.rights.denied.iter().any(|denied| same_name(&denied.table.name, table) && denied.column.is_none())
     }
 
     /// How many rows hold something in a column, if that was counted.
