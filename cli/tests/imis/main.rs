@@ -10,6 +10,7 @@ mod faults;
 mod generate;
 mod harness;
 mod hostile;
+mod hybrid;
 mod identify;
 mod manual;
 mod migrations;

@@ -39,7 +39,7 @@ fn prefixes() -> &'static BTreeSet<String> {
 }
 
 /// The type that Django's backend for SQL Server gives a column which has this type on PostgreSQL.
-pub(super) fn on_sql_server(modular: &DataType) -> DataType {
+pub fn on_sql_server(modular: &DataType) -> DataType {
     match modular {
         DataType::VarChar(length) => DataType::NVarChar(*length),
         DataType::Text | DataType::Json | DataType::Jsonb => DataType::NVarChar(Length::Max),

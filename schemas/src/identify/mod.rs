@@ -29,6 +29,7 @@ use crate::name::Engine;
 pub use collision::Collision;
 pub use confidence::{Confidence, Level, Twin};
 pub use country::Country;
+pub use django::on_sql_server;
 pub use hybrid::{Hybrid, Migration, Standing, django_migrations_of, django_release, django_releases};
 
 use differences::{Differences, Seen};
