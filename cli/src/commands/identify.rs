@@ -8,7 +8,7 @@ use imis_mappings::seen::applied_migrations;
 use imis_reports::identity::{Identity, RowCounts};
 use imis_reports::{terminal, write_identity};
 use imis_schemas::identify::{Difference, Thing, django_release};
-use imis_schemas::{Catalog, Identification, identify as identified};
+use imis_schemas::{Catalog, Engine, Identification, identify as identified};
 
 use crate::args::Identify;
 use crate::commands::Session;
@@ -33,6 +33,11 @@ pub(crate) async fn identify(args: Identify, session: &Session) -> Result<u8, Fa
     }
     if catalog.table("django_migrations").is_some() && identity.django.is_none() {
         identity.notes.push("Which of Django's migrations ran cannot be read here.".to_owned());
+    }
+    if catalog.engine == Engine::Mssql && catalog.table("django_migrations").is_some() {
+        identity.notes.push(
+            "A hybrid: Django's migrations ran here. It is moved with --mapping openimis/hybrid-to-modular.".into(),
+        );
     }
     if session.json {
         show::json(&identity.summary())?;

@@ -15,7 +15,7 @@ use crate::harness::{Desk, Target, migrated, number};
 
 const PASSWORD: &str = "loopback-9Gw";
 const PACK: &str = "openimis/hybrid-to-modular";
-const FAMILIES: u32 = 20;
+const FAMILIES: u32 = 10;
 
 /// Columns of tables of the legacy database that migrations after 24.04 made.
 const LATER: &[&str] = &[
