@@ -64,6 +64,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     Introspect(Introspect),
     Diff(Diff),
+    Identify(Identify),
     Snapshot(Snapshot),
     /// Validates and explains mappings, and drafts what a country's own need.
     #[command(subcommand)]
@@ -153,6 +154,25 @@ name of a table, view, routine or type, or of TABLE.COLUMN. Upper and lower case
 out, with patterns in it other names.
 
 In what is printed, - stands before what only A has, + before what only B has, ~ before what is another, > before what is renamed.";
+
+/// Finds the openIMIS release that a database is closest to, and what the country added, changed and removed.
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Examples:\n  imis identify mssql://reader@old-server/IMIS --report which-release\n  imis identify legacy.yaml --json\n  imis identify release:legacy/22.10"
+)]
+pub(crate) struct Identify {
+    /// The database, a snapshot or a catalogue.
+    pub(crate) location: String,
+    /// Write the page and `summary.json` into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// Count the rows of what was added; so it is without being asked.
+    #[arg(long, overrides_with = "no_counts")]
+    pub(crate) counts: bool,
+    /// Do not count rows.
+    #[arg(long, overrides_with = "counts")]
+    pub(crate) no_counts: bool,
+}
 
 /// Writes every table of a database as Parquet, with a manifest (counts, hashes, catalogue, when, from what).
 #[derive(Debug, ClapArgs)]

@@ -13,6 +13,7 @@ pub(crate) fn all(namespace: Uuid) -> Vec<ScalarUDF> {
     vec![
         ScalarUDF::from(StableUuid { namespace, signature: Signature::variadic_any(Volatility::Immutable) }),
         ScalarUDF::from(JsonObject { signature: Signature::variadic_any(Volatility::Immutable) }),
+        ScalarUDF::from(Hyphenated { signature: Signature::any(1, Volatility::Immutable) }),
     ]
 }
 
@@ -112,6 +113,34 @@ impl ScalarUDFImpl for JsonObject {
             }
         }
         Ok(ColumnarValue::Array(Arc::new(out.finish())))
+    }
+}
+
+/// `hyphenated(text)`: a UUID in lower case and with its hyphens, however it was written: Django keeps them on SQL Server as 32
+/// digits. NULL stays NULL; what is no UUID stays as it is, and is met where it goes.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Hyphenated {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Hyphenated {
+    fn name(&self) -> &str {
+        "hyphenated"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let texts = texts(&args)?;
+        let Some(texts) = texts.first() else { return exec_err!("hyphenated takes one text") };
+        let out = texts.iter().map(|text| {
+            let text = text?;
+            Some(text.trim().parse::<Uuid>().map_or_else(|_| text.to_owned(), |uuid| uuid.to_string()))
+        });
+        Ok(ColumnarValue::Array(Arc::new(out.collect::<StringArray>())))
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a live source tells beside its catalogue: the login's rights, what columns hold, and which Django migrations ran.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::AsArray;
 use futures::StreamExt;
 use imis_databases::{Error, ReadRequest, Rights, Source};
+use imis_schemas::identify::{Hybrid, Migration, django_release};
 use imis_schemas::{Catalog, same_name};
 use std::sync::Arc;
 
@@ -17,8 +18,12 @@ pub struct Seen {
     pub rights: Rights,
     /// The last Django migration of each app, where Django ran on the source.
     pub django: BTreeMap<String, String>,
+    /// The modular release that they come from.
+    pub modular: Option<Hybrid>,
     /// How many rows hold something in a column, by table and column in lower case.
     filled: HashMap<(String, String), u64>,
+    /// How many rows a table has, by its name in lower case.
+    rows: HashMap<String, u64>,
 }
 
 /// Apps of Django itself and of its helpers: they tell nothing about openIMIS.
@@ -28,8 +33,14 @@ const FRAMEWORK: &[&str] =
 impl Seen {
     /// Asks a source. What it does not answer is not known, and no error: whoever needs it will meet it again.
     pub async fn of(source: &dyn Source, catalog: &Catalog) -> Self {
-        let django = last_migrations(source, catalog).await.unwrap_or_default();
-        Seen { rights: source.rights().await, django, filled: HashMap::new() }
+        let applied = applied_migrations(source, catalog).await.unwrap_or_default();
+        Seen {
+            rights: source.rights().await,
+            django: last_of_each(&applied),
+            modular: django_release(&applied),
+            filled: HashMap::new(),
+            rows: HashMap::new(),
+        }
     }
 
     /// Counts, one question a table, what the columns hold that a mapping did not decide about. `true` when there were
@@ -60,7 +71,27 @@ impl Seen {
                 self.filled.insert((table.name.to_lowercase(), column.name.to_lowercase()), count);
             }
         }
-        Ok(!asked.is_empty())
+        // Modules that nobody used leave empty tables behind in a hybrid.
+        let mut counted = false;
+        for error in errors.0.iter().filter(|_| catalog.table("django_migrations").is_some()) {
+            let Some(Finding::Table { table }) = error.finding.as_deref() else { continue };
+            let Some(table) = catalog.table(table).filter(|table| !self.denies_table(&table.name)) else { continue };
+            if !self.rows.contains_key(&table.name.to_lowercase()) {
+                let rows = source.count(table).await?;
+                self.rows.insert(table.name.to_lowercase(), rows);
+                counted = true;
+            }
+        }
+        Ok(counted || !asked.is_empty())
+    }
+
+    /// How many rows a table has, if that was counted.
+    pub fn rows(&self, table: &str) -> Option<u64> {
+        self.rows.get(&table.to_lowercase()).copied()
+    }
+
+    fn denies_table(&self, table: &str) -> bool {
+        self.rights.denied.iter().any(|denied| same_name(&denied.table.name, table) && denied.column.is_none())
     }
 
     /// How many rows hold something in a column, if that was counted.
@@ -81,25 +112,30 @@ impl Seen {
     }
 }
 
-/// The last migration of each app, by the number that Django gave it.
-async fn last_migrations(source: &dyn Source, catalog: &Catalog) -> Option<BTreeMap<String, String>> {
+/// The migrations that ran, as `django_migrations` names them; `None` where there is no such table, or it cannot be read.
+pub async fn applied_migrations(source: &dyn Source, catalog: &Catalog) -> Option<Vec<Migration>> {
     let table = catalog.table("django_migrations")?;
     let (app, name) = (table.column("app")?.name.clone(), table.column("name")?.name.clone());
-    let mut last: BTreeMap<String, String> = BTreeMap::new();
-    let mut seen: HashSet<(String, String)> = HashSet::new();
+    let mut applied = Vec::new();
     let mut chunks = source.read(ReadRequest::all(Arc::new(table.clone())).columns(vec![app, name]));
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.ok()?;
         let texts = |at: usize| chunk.batch.columns().get(at).and_then(|array| array.as_string_opt::<i32>());
-        for (app, name) in texts(0)?.iter().flatten().zip(texts(1)?.iter().flatten()) {
-            if !FRAMEWORK.contains(&app) && seen.insert((app.to_owned(), name.to_owned())) {
-                // Names begin with their number.
-                let known = last.entry(app.to_owned()).or_default();
-                if name > known.as_str() {
-                    *known = name.to_owned();
-                }
-            }
+        let pairs = texts(0)?.iter().flatten().zip(texts(1)?.iter().flatten());
+        applied.extend(pairs.map(|(app, name)| Migration { app: app.to_owned(), name: name.to_owned() }));
+    }
+    Some(applied)
+}
+
+/// The last migration of each app, by the number that Django gave it.
+fn last_of_each(applied: &[Migration]) -> BTreeMap<String, String> {
+    let mut last: BTreeMap<String, String> = BTreeMap::new();
+    for Migration { app, name } in applied.iter().filter(|m| !FRAMEWORK.contains(&m.app.as_str())) {
+        // Names begin with their number.
+        let known = last.entry(app.clone()).or_default();
+        if *name > *known {
+            known.clone_from(name);
         }
     }
-    Some(last)
+    last
 }

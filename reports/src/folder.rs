@@ -9,6 +9,7 @@ use imis_mappings::plan::Plan;
 use imis_mappings::verify::Verification;
 use imis_schemas::compare::Comparison;
 
+use crate::identity::Identity;
 use crate::mask::Values;
 use crate::summary::{migrate_summary, verify_summary};
 use crate::{ReportError, diff, html, parquet};
@@ -72,6 +73,16 @@ pub fn write_comparison(folder: &Path, found: &Comparison) -> Result<Vec<PathBuf
             ("schema.diff", diff::schema_diff(found).into_bytes()),
         ],
     )
+}
+
+/// Writes `index.html` and `summary.json`, what `imis identify --json` prints; says where they are.
+///
+/// # Errors
+/// When the folder or a file cannot be written.
+pub fn write_identity(folder: &Path, identity: &Identity) -> Result<Vec<PathBuf>, ReportError> {
+    let summary = serde_json::to_string_pretty(&identity.summary())? + "\n";
+    let page = html::identity_page(identity)?;
+    write_all(folder, &[("index.html", page.into_bytes()), ("summary.json", summary.into_bytes())])
 }
 
 fn write_all(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<Vec<PathBuf>, ReportError> {

@@ -4,6 +4,7 @@
 //! how it looks. Every value that a template prints goes through [`escape::html`]; no template may switch that off.
 
 mod comparison;
+mod identity;
 mod migration;
 mod plan;
 mod verification;
@@ -15,15 +16,17 @@ use crate::number::thousands;
 use crate::{ReportError, escape};
 
 pub use comparison::comparison_page;
+pub use identity::identity_page;
 pub use migration::migration_page;
 pub use plan::plan_page;
 pub use verification::verification_page;
 
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("page.html", include_str!("templates/page.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("style.css", include_str!("templates/style.css")),
     ("comparison.html", include_str!("templates/comparison.html")),
+    ("identity.html", include_str!("templates/identity.html")),
     ("migration.html", include_str!("templates/migration.html")),
     ("plan.html", include_str!("templates/plan.html")),
     ("verification.html", include_str!("templates/verification.html")),

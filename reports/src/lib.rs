@@ -6,6 +6,7 @@
 
 pub mod cause;
 pub mod escape;
+pub mod identity;
 pub mod mask;
 pub mod summary;
 pub mod terminal;
@@ -27,6 +28,6 @@ mod sample;
 
 pub use diff::{rows_diff, schema_diff};
 pub use error::ReportError;
-pub use folder::{write_comparison, write_migration, write_plan, write_verification};
-pub use html::{comparison_page, migration_page, plan_page, verification_page};
+pub use folder::{write_comparison, write_identity, write_migration, write_plan, write_verification};
+pub use html::{comparison_page, identity_page, migration_page, plan_page, verification_page};
 pub use parquet::{accounting_parquet, differences_parquet, rejects_parquet, schema_differences_parquet};

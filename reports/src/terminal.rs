@@ -4,6 +4,7 @@ mod account;
 mod catalog;
 mod comparison;
 mod explain;
+mod identity;
 mod plan;
 mod table;
 mod verification;
@@ -12,6 +13,7 @@ pub use account::{account, reasons, rejected_rows};
 pub use catalog::catalog;
 pub use comparison::comparison;
 pub use explain::explanation;
+pub use identity::identity;
 pub use plan::{hazards, plan, scan};
 pub use table::{Cell, table};
 pub use verification::verification;
@@ -207,5 +209,25 @@ mod tests {
             {"schema": "dbo", "name": "tblExtra", "columns": [{"name": "a", "type": "int", "nullable": true}]}]}"#;
         let found = imis_schemas::Catalog::parse(text).unwrap();
         insta::assert_snapshot!(catalog(&found, &Style { verbose: true, ..NARROW }));
+    }
+
+    #[test]
+    fn a_release_fits_a_narrow_terminal() {
+        let mut found = imis_schemas::release("legacy/1.4.2").unwrap();
+        let column =
+            imis_schemas::Column { name: "CareType".into(), ..found.table("tblClaim").unwrap().columns[0].clone() };
+        let claim = found.tables.iter_mut().find(|t| t.name == "tblClaim").unwrap();
+        claim.columns.push(column);
+        found.tables.retain(|t| t.name != "tblGender");
+        let identity = crate::identity::Identity {
+            location: "legacy\u{1b}[2J.yaml".into(),
+            found: imis_schemas::identify(&found).unwrap(),
+            django: imis_schemas::identify::django_release(&imis_schemas::identify::django_migrations_of("23.04")),
+            counts: None,
+            notes: Vec::new(),
+        };
+        let text = super::identity(&identity, &NARROW);
+        assert!(widest(&text) <= 80 && !text.contains('\u{1b}'), "{text}");
+        insta::assert_snapshot!(text);
     }
 }

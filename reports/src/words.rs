@@ -36,6 +36,23 @@ pub(crate) fn area(table: &str) -> (usize, &'static str) {
     found.map_or((areas.len(), OTHER), |(place, area)| (place, area.title.as_str()))
 }
 
+/// Items by business area, in the order in which a reader asks for them; `of` says the table of an item, or the title of a
+/// group of its own for what belongs to no table.
+pub(crate) fn by_area<'a, T>(
+    items: &'a [T],
+    of: impl Fn(&T) -> Result<&str, &'static str>,
+) -> Vec<(&'static str, Vec<&'a T>)> {
+    let mut groups: BTreeMap<(usize, &'static str), Vec<&T>> = BTreeMap::new();
+    for item in items {
+        let place = match of(item) {
+            Ok(table) => area(table),
+            Err(title) => (usize::MAX, title),
+        };
+        groups.entry(place).or_default().push(item);
+    }
+    groups.into_iter().map(|((_, title), items)| (title, items)).collect()
+}
+
 /// What a hazard or a loss of this name means; empty for a name that only the mapping knows.
 pub(crate) fn meaning(name: &str) -> &'static str {
     words().meanings.get(name).map_or("", String::as_str)

@@ -6,11 +6,12 @@
 //! cargo run -p imis-schemas --example releases -- --facts FOLDER
 //! ```
 //!
-//! A further release, from a database on which it was installed afresh (its line in `legacy.tsv` first):
+//! A further release, from a catalogue of it: of a database on which it was installed afresh, or of its scripts. Its line in
+//! `legacy.tsv` is written, too, before the releases that were never released:
 //!
 //! ```sh
 //! imis introspect mssql://... -o new.yaml
-//! cargo run -p imis-schemas --example releases -- --add 24.10=new.yaml
+//! cargo run -p imis-schemas --example releases -- --add 24.10=new.yaml --date 2024-10
 //! ```
 
 use std::collections::BTreeMap;
@@ -26,32 +27,48 @@ type Done<T> = Result<T, Box<dyn Error>>;
 fn main() -> Done<()> {
     let output = Path::new(env!("CARGO_MANIFEST_DIR")).join("releases/legacy.zst");
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let list = output.with_file_name("legacy.tsv");
+    let mut lines: Vec<String> = std::fs::read_to_string(&list)?.lines().map(str::to_owned).collect();
     let releases = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--facts", folder] => from_facts(Path::new(folder))?,
-        ["--add", addition] => {
+        ["--add", addition, ref date @ ..] => {
             let (name, path) = addition.split_once('=').ok_or("write --add NAME=FILE")?;
+            let date = match date {
+                [] => None,
+                ["--date", date] => Some(*date),
+                _ => return Err("after --add NAME=FILE there may be --date YEAR-MONTH".into()),
+            };
+            if !lines.iter().any(|line| named(line) == name) {
+                let date = date.ok_or_else(|| format!("{name} is new: say when it was released, --date YEAR-MONTH"))?;
+                let end = lines.iter().position(|line| line.split('\t').nth(2) == Some("-")).unwrap_or(lines.len());
+                lines.insert(end, format!("{name}\t-\t{date}\t{name}"));
+            }
             let mut releases = legacy::open(&std::fs::read(&output)?)?;
             releases.retain(|release| release.name != name);
-            releases.push(from_catalog(name, Catalog::parse(&std::fs::read_to_string(path)?)?)?);
+            releases.push(from_catalog(name, Catalog::parse(&std::fs::read_to_string(path)?)?));
             releases
         }
-        _ => return Err("write --facts FOLDER or --add NAME=CATALOGUE".into()),
+        _ => return Err("write --facts FOLDER or --add NAME=CATALOGUE [--date YEAR-MONTH]".into()),
     };
     let count = releases.len();
-    let bytes = legacy::pack(releases)?;
+    let order: Vec<&str> = lines.iter().map(|line| named(line)).collect();
+    let bytes = legacy::pack(releases, &order)?;
     std::fs::write(&output, &bytes)?;
+    std::fs::write(&list, lines.join("\n") + "\n")?;
     println!("{count} releases, {} bytes: {}", bytes.len(), output.display());
     Ok(())
 }
 
-fn listed(name: &str) -> Done<legacy::ReleaseName> {
-    let known = legacy::legacy_names().find(|known| known.name == name);
-    known.ok_or_else(|| format!("{name} has no line in schemas/releases/legacy.tsv").into())
+/// The name in a line of the list.
+fn named(line: &str) -> &str {
+    line.split('\t').next().unwrap_or_default()
 }
 
 /// What a database shows of a release; texts of routines become fingerprints.
-fn from_catalog(name: &str, mut catalog: Catalog) -> Done<LegacyRelease> {
-    listed(name)?;
+fn from_catalog(name: &str, mut catalog: Catalog) -> LegacyRelease {
+    let mut types: Vec<String> = catalog.types.items().iter().map(|own| own.name.clone()).collect();
+    types.sort();
+    catalog.types = Known::No;
     let mut fingerprints = BTreeMap::new();
     if let Known::Yes(routines) = &mut catalog.routines {
         for routine in routines {
@@ -72,7 +89,7 @@ fn from_catalog(name: &str, mut catalog: Catalog) -> Done<LegacyRelease> {
     for table in &mut catalog.tables {
         *table = bare_table(&table.schema, &table.name, std::mem::take(&mut table.columns));
     }
-    Ok(LegacyRelease { name: name.to_owned(), catalog, fingerprints, types: Vec::new() })
+    LegacyRelease { name: name.to_owned(), catalog, fingerprints, types }
 }
 
 fn bare_table(schema: &str, name: &str, columns: Vec<Column>) -> Table {

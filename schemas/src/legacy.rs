@@ -110,13 +110,13 @@ pub fn open(bundle: &[u8]) -> std::io::Result<Vec<LegacyRelease>> {
     Ok(releases)
 }
 
-/// Makes the file of these releases, in the order of the list of names. The same releases give the same bytes.
+/// Makes the file of these releases, in the order of these names (oldest first); others come last. The same releases give
+/// the same bytes.
 ///
 /// # Errors
 /// When it cannot be compressed.
-pub fn pack(mut releases: Vec<LegacyRelease>) -> std::io::Result<Vec<u8>> {
-    let order: Vec<&str> = legacy_names().map(|known| known.name).collect();
-    releases.sort_by_key(|release| order.iter().position(|name| *name == release.name));
+pub fn pack(mut releases: Vec<LegacyRelease>, order: &[&str]) -> std::io::Result<Vec<u8>> {
+    releases.sort_by_key(|release| order.iter().position(|name| *name == release.name).unwrap_or(usize::MAX));
     let mut text = String::new();
     for release in &mut releases {
         release.catalog.sort();
@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn the_file_is_made_again_byte_by_byte_and_is_small() {
-        assert_eq!(pack(legacy_releases().to_vec()).unwrap(), BUNDLE);
+        let order: Vec<&str> = legacy_names().map(|known| known.name).collect();
+        assert_eq!(pack(legacy_releases().to_vec(), &order).unwrap(), BUNDLE);
         assert!(BUNDLE.len() < 64 * 1024, "{}", BUNDLE.len());
     }
 

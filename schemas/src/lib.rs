@@ -18,6 +18,6 @@ pub use catalog::{
     Catalog, Check, Column, ForeignKey, Index, Key, Known, Routine, Table, TypedColumn, Unique, UserType, View,
 };
 pub use data_type::{DataType, Length};
-pub use identify::{Identification, identify};
+pub use identify::{Difference, Identification, identify};
 pub use name::{Engine, TableName, same_name};
 pub use release::{ReleaseError, release, release_names};

@@ -100,7 +100,9 @@ async fn facts(location: &Location, session: &Session) -> Result<Vec<(String, St
                 let mut reasons: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
                 report.list.iter().for_each(|unread| *reasons.entry(&unread.why).or_default() += 1);
                 rows.extend(reasons.into_iter().map(|(why, n)| ("not carried out".to_owned(), format!("{n}: {why}"))));
-                rows.extend(report.nothing.iter().map(|(what, n)| ("without effect here".to_owned(), format!("{n}: {what}"))));
+                rows.extend(
+                    report.nothing.iter().map(|(what, n)| ("without effect here".to_owned(), format!("{n}: {what}"))),
+                );
             }
             Ok(rows)
         }

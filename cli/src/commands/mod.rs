@@ -5,6 +5,7 @@ mod demo;
 mod diff;
 mod doctor;
 mod generate;
+mod identify;
 mod introspect;
 mod manual;
 mod mapping;
@@ -70,6 +71,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<u8, Failu
         Command::Doctor(args) => doctor::doctor(args, session).await,
         Command::Introspect(args) => introspect::introspect(args, session).await,
         Command::Diff(args) => diff::diff(args, session).await,
+        Command::Identify(args) => identify::identify(args, session).await,
         Command::Snapshot(args) => snapshot::snapshot(args, session).await,
         Command::Mapping(MappingCommand::Check(args)) => mapping::check(args, session).await,
         Command::Mapping(MappingCommand::Explain(args)) => mapping::explain(args, session).await,

@@ -11,6 +11,8 @@ mod faults;
 mod generate;
 mod harness;
 mod hostile;
+mod hybrid;
+mod identify;
 mod manual;
 mod migrations;
 mod official;

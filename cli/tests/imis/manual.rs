@@ -6,6 +6,7 @@ const COMMANDS: &[&str] = &[
     "doctor",
     "introspect",
     "diff",
+    "identify",
     "snapshot",
     "mapping check",
     "plan",

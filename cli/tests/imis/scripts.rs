@@ -22,7 +22,7 @@ fn essence(account: &Value) -> (Value, Value, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_are_the_server_that_ran_them() {
     let desk = Desk::new().with("IMIS_MSSQL_PASSWORD", PASSWORD);
-    let make = ["generate", "-o", "scripts", "--format", "scripts", "--families", "40", "--defects", "I1=2,H1=2"];
+    let make = ["generate", "-o", "scripts", "--format", "scripts", "--families", "40", "--defects", "I1=2,C1=2"];
     desk.imis(&make).done();
     let server = scripted(desk.path().join("scripts")).await;
     let address = format!("mssql://sa@127.0.0.1:{}/IMIS?encrypt=off", server.port());
@@ -70,18 +70,26 @@ fn what_is_not_understood_is_told_and_can_be_an_error() {
     let desk = Desk::new();
     desk.write("a.sql", "CREATE TABLE t (a int)\nGO\nINSERT t VALUES (1)\nEXEC uspX N'hidden'\nGO\n");
     let said = desk.imis(&["snapshot", "a.sql", "-o", "out"]).done();
-    assert!(said.stderr.contains("1 of 3 statements") && said.stderr.contains("a.sql:4:1  EXEC uspX"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("1 of 3 statements") && said.stderr.contains("a.sql:4:1  EXEC uspX"),
+        "{}",
+        said.stderr
+    );
     assert!(!said.stderr.contains("hidden"));
     desk.imis(&["--strict", "introspect", "a.sql"]).failed(4, "a.sql:4:1  EXEC uspX", &["hidden"]);
     let doctor = desk.imis(&["doctor", "a.sql"]).done();
-    assert!(doctor.stdout.contains("rows inserted") && doctor.stdout.contains("a procedure is called"), "{}", doctor.stdout);
+    assert!(
+        doctor.stdout.contains("rows inserted") && doctor.stdout.contains("a procedure is called"),
+        "{}",
+        doctor.stdout
+    );
 }
 
 #[test]
 fn what_is_no_script_ends_with_a_place() {
     let desk = Desk::new();
     desk.write("quote.sql", "CREATE TABLE t (a int)\nGO\nINSERT t VALUES (N'private\nGO\n");
-    desk.imis(&["introspect", "quote.sql"]).failed(3, "quote.sql:3:18: the script ends within a text", &["private"]);
+    desk.imis(&["introspect", "quote.sql"]).failed(3, "quote.sql:3:19: the script ends within a text", &["private"]);
     std::fs::write(desk.path().join("binary.sql"), b"PK\x03\x04\0\0\x08\0").unwrap();
     desk.imis(&["introspect", "binary.sql"]).failed(3, "is 0x00", &[]);
     // A line without end, and nothing that ends a statement on it.

@@ -391,6 +391,24 @@ impl<'a> Scope<'a> {
                 let skipped = t.chars().count().saturating_sub(usize::try_from(*n).unwrap_or(0));
                 t.chars().skip(skipped).collect()
             }),
+            ("replicate", [_, Value::Int(n)]) => {
+                let count = usize::try_from(*n).unwrap_or(0);
+                match text(0) {
+                    // More than a column takes is nobody's wish.
+                    Some(t) if t.len().saturating_mul(count) > crate::source::MAX_CELL => {
+                        return unknown("a text of this length");
+                    }
+                    Some(t) => Value::Text(t.repeat(count)),
+                    None => Value::Null,
+                }
+            }
+            ("space", [Value::Int(n)]) => Value::Text(" ".repeat(usize::try_from(*n).unwrap_or(0).min(8_000))),
+            ("char" | "nchar", [Value::Int(n)]) => {
+                let c = u32::try_from(*n).ok().and_then(char::from_u32);
+                c.map_or(Value::Null, |c| Value::Text(c.to_string()))
+            }
+            ("reverse", [_]) => of_text(&|t| t.chars().rev().collect()),
+            ("str", [Value::Int(_) | Value::Decimal(..)]) => of_text(&|t| format!("{t:>10}")),
             ("substring", [value, from, count]) => substring(value, from, count),
             ("abs", [Value::Int(n)]) => Value::Int(n.saturating_abs()),
             ("abs", [Value::Decimal(units, scale)]) => Value::Decimal(units.saturating_abs(), *scale),

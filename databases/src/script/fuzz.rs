@@ -20,7 +20,8 @@ fn fuzz_script() {
             assert_eq!(again, catalog);
         }
         for table in &catalog.tables {
-            let name = imis_schemas::script::ObjectName { schema: Some(table.schema.clone()), name: table.name.clone() };
+            let name =
+                imis_schemas::script::ObjectName { schema: Some(table.schema.clone()), name: table.name.clone() };
             let at = interpreter.world.find(&name).unwrap();
             let width = table.columns.len();
             interpreter

@@ -34,7 +34,8 @@ fn rows(source: &ScriptSource, table: &str) -> Vec<Vec<String>> {
         let (mut out, options) = (Vec::new(), FormatOptions::default().with_null("-"));
         while let Some(chunk) = chunks.next().await {
             let batch = chunk.unwrap().batch;
-            let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
+            let columns: Vec<_> =
+                batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
             out.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect()));
         }
         out
@@ -51,23 +52,57 @@ fn holds(sql: &str, table: &str, expected: &[&str]) {
 
 #[test]
 fn rows_are_what_a_server_would_have() {
-    let t = "CREATE TABLE t (id int IDENTITY(10,5) PRIMARY KEY, a nvarchar(10) NULL DEFAULT N'none', b decimal(9,2))\nGO\n";
+    let t =
+        "CREATE TABLE t (id int IDENTITY(10,5) PRIMARY KEY, a nvarchar(10) NULL DEFAULT N'none', b decimal(9,2))\nGO\n";
     let cases: &[(&str, &[&str])] = &[
-        ("INSERT t (a, b) VALUES (N'x', 1.005), (N'O''Neil', -2) INSERT t (b) SELECT 7 UNION ALL SELECT 8", &["10|x|1.01", "15|O'Neil|-2.00", "20|none|7.00", "25|none|8.00"]),
-        ("SET IDENTITY_INSERT t ON INSERT t (id, a) VALUES (99, NULL) SET IDENTITY_INSERT t OFF INSERT t DEFAULT VALUES", &["99|-|-", "104|none|-"]),
-        ("INSERT INTO [dbo].[t] VALUES ('a', DEFAULT)\ninsert dbo.t values ('b', 2)\nUPDATE t SET a = a + N'!', b = ISNULL(b, 0) + 1 WHERE a <> 'b'", &["10|a!|1.00", "15|b|2.00"]),
+        (
+            "INSERT t (a, b) VALUES (N'x', 1.005), (N'O''Neil', -2) INSERT t (b) SELECT 7 UNION ALL SELECT 8",
+            &["10|x|1.01", "15|O'Neil|-2.00", "20|none|7.00", "25|none|8.00"],
+        ),
+        (
+            "SET IDENTITY_INSERT t ON INSERT t (id, a) VALUES (99, NULL) SET IDENTITY_INSERT t OFF INSERT t DEFAULT VALUES",
+            &["99|-|-", "104|none|-"],
+        ),
+        (
+            "INSERT INTO [dbo].[t] VALUES ('a', DEFAULT)\ninsert dbo.t values ('b', 2)\nUPDATE t SET a = a + N'!', b = ISNULL(b, 0) + 1 WHERE a <> 'b'",
+            &["10|a!|1.00", "15|b|2.00"],
+        ),
         ("INSERT t (a) VALUES ('a'), ('b'), ('c') DELETE FROM t WHERE a IN ('A', 'c')", &["15|b|-"]),
         ("INSERT t (a) VALUES ('a') TRUNCATE TABLE t INSERT t (a) VALUES ('b')", &["10|b|-"]),
         ("INSERT t (a) VALUES ('a')\nGO 3", &["10|a|-", "15|a|-", "20|a|-"]),
         ("DECLARE @n int = 2, @w nvarchar(5) SET @w = 'w' INSERT t (a, b) VALUES (@w, @n * 2.5)", &["10|w|5.00"]),
-        ("INSERT t (a) VALUES ('a')\nIF NOT EXISTS (SELECT 1 FROM t WHERE a = 'A') INSERT t (a) VALUES ('twice') ELSE INSERT t (a) VALUES ('else')", &["10|a|-", "15|else|-"]),
-        ("INSERT t (a, b) VALUES ('a', 1), ('b', 2)\nUPDATE t SET a = N'z' WHERE b = (SELECT MAX(b) FROM t)", &["10|a|1.00", "15|z|2.00"]),
-        ("INSERT t (a, b) VALUES ('a', 1), ('b', 2)\nUPDATE x SET b = y.n FROM t x INNER JOIN (VALUES ('b', 20)) AS y(k, n) ON x.a = y.k", &["10|a|1.00", "15|b|20.00"]),
-        ("DECLARE @r TABLE (k nvarchar(5)) INSERT INTO @r VALUES ('p'), ('q') INSERT t (a) SELECT k FROM @r ORDER BY k DESC", &["10|q|-", "15|p|-"]),
-        ("EXEC ('INSERT t (a) VALUES (N''deep'')') EXEC sp_executesql N'INSERT t (a) VALUES (N''deeper'')'", &["10|deep|-", "15|deeper|-"]),
-        ("INSERT t (a) VALUES ('a') EXEC sp_rename 't.b', 'c', 'COLUMN' ALTER TABLE t ADD d bit NOT NULL DEFAULT 1, e date NULL UPDATE t SET c = 3", &["10|a|3.00|true|-"]),
-        ("INSERT t (a, b) VALUES ('a', 1) ALTER TABLE t DROP COLUMN b ALTER TABLE t ALTER COLUMN a varchar(max) NULL INSERT t (a) VALUES ('a longer text')", &["10|a", "15|a longer text"]),
-        ("BEGIN TRY BEGIN TRAN ALTER TABLE t DROP COLUMN b ALTER TABLE nothing ADD x int COMMIT END TRY BEGIN CATCH PRINT 'no' END CATCH", &[]),
+        (
+            "INSERT t (a) VALUES ('a')\nIF NOT EXISTS (SELECT 1 FROM t WHERE a = 'A') INSERT t (a) VALUES ('twice') ELSE INSERT t (a) VALUES ('else')",
+            &["10|a|-", "15|else|-"],
+        ),
+        (
+            "INSERT t (a, b) VALUES ('a', 1), ('b', 2)\nUPDATE t SET a = N'z' WHERE b = (SELECT MAX(b) FROM t)",
+            &["10|a|1.00", "15|z|2.00"],
+        ),
+        (
+            "INSERT t (a, b) VALUES ('a', 1), ('b', 2)\nUPDATE x SET b = y.n FROM t x INNER JOIN (VALUES ('b', 20)) AS y(k, n) ON x.a = y.k",
+            &["10|a|1.00", "15|b|20.00"],
+        ),
+        (
+            "DECLARE @r TABLE (k nvarchar(5)) INSERT INTO @r VALUES ('p'), ('q') INSERT t (a) SELECT k FROM @r ORDER BY k DESC",
+            &["10|q|-", "15|p|-"],
+        ),
+        (
+            "EXEC ('INSERT t (a) VALUES (N''deep'')') EXEC sp_executesql N'INSERT t (a) VALUES (N''deeper'')'",
+            &["10|deep|-", "15|deeper|-"],
+        ),
+        (
+            "INSERT t (a) VALUES ('a') EXEC sp_rename 't.b', 'c', 'COLUMN' ALTER TABLE t ADD d bit NOT NULL DEFAULT 1, e date NULL UPDATE t SET c = 3",
+            &["10|a|3.00|true|-"],
+        ),
+        (
+            "INSERT t (a, b) VALUES ('a', 1) ALTER TABLE t DROP COLUMN b ALTER TABLE t ALTER COLUMN a varchar(max) NULL INSERT t (a) VALUES ('a longer text')",
+            &["10|a", "15|a longer text"],
+        ),
+        (
+            "BEGIN TRY BEGIN TRAN ALTER TABLE t DROP COLUMN b ALTER TABLE nothing ADD x int COMMIT END TRY BEGIN CATCH PRINT 'no' END CATCH",
+            &[],
+        ),
     ];
     for (sql, expected) in &cases[..cases.len() - 1] {
         holds(&format!("{t}{sql}"), "t", expected);
@@ -97,8 +132,11 @@ fn a_row_that_its_table_does_not_take_is_refused_with_the_reason_and_the_key() {
     let source = of("CREATE TABLE t (id int PRIMARY KEY, a nvarchar(2) NOT NULL, n tinyint NULL)\nGO\n\
         INSERT t VALUES (1, N'ab', 5)\nINSERT t VALUES (2, N'abc', 5)\nINSERT t VALUES (3, NULL, 5)\nINSERT t VALUES (4, N'a', 256)");
     let manifest = source.rows.manifest();
-    let refused: Vec<String> =
-        manifest.tables[0].refused.iter().map(|r| format!("{}={} {}: {}", r.key[0].0, r.key[0].1, r.column, r.reason)).collect();
+    let refused: Vec<String> = manifest.tables[0]
+        .refused
+        .iter()
+        .map(|r| format!("{}={} {}: {}", r.key[0].0, r.key[0].1, r.column, r.reason))
+        .collect();
     assert_eq!(manifest.tables[0].rows, 1);
     assert_eq!(
         refused,
@@ -115,7 +153,10 @@ fn folders_are_read_in_order_and_scripts_may_name_scripts() {
     let folder = folder(&[
         ("10_rows.sql", b"INSERT t VALUES (1)\nGO\n:r sub\\more.sql\n:setvar n 7\nINSERT t VALUES ($(n))"),
         ("2_tables.sql", b"CREATE TABLE t (a int)"),
-        ("sub/more.sql", "INSERT t VALUES (2)".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>().as_slice()),
+        (
+            "sub/more.sql",
+            "INSERT t VALUES (2)".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>().as_slice(),
+        ),
     ]);
     let source = open(folder.path()).unwrap();
     // The folder below is read once more, behind the files.
@@ -132,8 +173,14 @@ fn what_is_not_understood_is_listed_with_its_place_and_without_its_texts() {
     let source = of("CREATE TABLE t (a int)\nGO\nEXEC uspSecret N'password'\nINSERT t SELECT a FROM elsewhere\n\
         IF dbo.fn(N'secret') = 1 DROP TABLE t\nMERGE t USING (SELECT 1 AS a) s ON t.a = s.a WHEN NOT MATCHED THEN INSERT (a) VALUES (s.a);\n\
         GRANT SELECT ON t TO somebody");
-    let told: Vec<String> = source.report().list.iter().map(|u| format!("{}:{} {} ({})", u.file, u.place, u.words, u.why)).collect();
-    let begins = ["a.sql:3:1 EXEC uspSecret", "a.sql:4:1 INSERT t SELECT a FROM elsewhere", "a.sql:5:1 IF dbo.fn", "a.sql:6:1 MERGE t USING"];
+    let told: Vec<String> =
+        source.report().list.iter().map(|u| format!("{}:{} {} ({})", u.file, u.place, u.words, u.why)).collect();
+    let begins = [
+        "a.sql:3:1 EXEC uspSecret",
+        "a.sql:4:1 INSERT t SELECT a FROM elsewhere",
+        "a.sql:5:1 IF dbo.fn",
+        "a.sql:6:1 MERGE t USING",
+    ];
     assert_eq!(told.len(), begins.len(), "{told:#?}");
     for (told, begin) in told.iter().zip(begins) {
         assert!(told.starts_with(begin) && !told.to_lowercase().contains("password"), "{told}");
@@ -145,9 +192,15 @@ fn what_is_not_understood_is_listed_with_its_place_and_without_its_texts() {
 #[test]
 fn what_is_no_whole_script_says_where() {
     let cases: [(&[u8], &str); 7] = [
-        (b"CREATE TABLE t (a int)\nGO\nINSERT t VALUES (N'never ends)\nGO\n", "a.sql:3:18: the script ends within a text"),
+        (
+            b"CREATE TABLE t (a int)\nGO\nINSERT t VALUES (N'never ends)\nGO\n",
+            "a.sql:3:18: the script ends within a text",
+        ),
         (b"CREATE TABLE t (a int, b nvarchar(5),\n", "a.sql:1:16: the script ends within brackets"),
-        (b"CREATE TABLE t (a int)\nINSERT INTO [dbo].[t] ([a])  VALUES", "a.sql:2:1: the script ends within a statement"),
+        (
+            b"CREATE TABLE t (a int)\nINSERT INTO [dbo].[t] ([a])  VALUES",
+            "a.sql:2:1: the script ends within a statement",
+        ),
         (b"IF 1 = 1\nBEGIN\n  CREATE TABLE t (a int)", "a.sql:2:1: the script ends within a block"),
         (b"/* no end\nCREATE TABLE t (a int)", "a.sql:1:1: the script ends within a comment"),
         (b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff", "is 0x00"),

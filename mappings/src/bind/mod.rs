@@ -265,17 +265,27 @@ impl Binder<'_> {
             let hybrid = self.source.engine == Engine::Mssql;
             let (what, help) = if hybrid {
                 let last: Vec<String> = self.seen.django.iter().map(|(app, name)| format!("{app} {name}")).collect();
+                let release = self.seen.modular.as_ref().map(|modular| format!(", those of {}", modular.release));
+                let release = release.unwrap_or_default();
                 let told = if last.is_empty() { String::new() } else { format!(" (last: {})", last.join(", ")) };
                 (
                     format!(
-                        "the source is a hybrid: a SQL Server database on which Django migrations already ran{told}"
+                        "the source is a hybrid: a SQL Server database on which Django migrations already ran{release}{told}"
                     ),
-                    "There is no pack for hybrids yet; this one would leave the modular tables behind.",
+                    "Use the pack for hybrids: --mapping openimis/hybrid-to-modular; this one would leave the modular tables behind. An \
+                     overlay of your own says `extends: openimis/hybrid-to-modular`.",
                 )
             } else {
                 let what = "the source is a modular openIMIS database already".to_owned();
                 (what, "Are --from and --to the right way round?")
             };
+            self.errors.push(MappingError::general(what).with_help(help));
+            return false;
+        }
+        if self.is_hybrid() && !(self.source.engine == Engine::Mssql && django(self.source)) {
+            let what = "the source is no hybrid: no SQL Server database on which Django's migrations ran";
+            let help = "For a legacy database as it is, use --mapping openimis/legacy-to-modular. If Django's migrations did run, the login may \
+                        not see the table django_migrations.";
             self.errors.push(MappingError::general(what).with_help(help));
             return false;
         }
@@ -472,9 +482,24 @@ impl Binder<'_> {
                 .iter()
                 .any(|rule| rule.source_tables().iter().any(|name| same_name(&name.value, &table.name)));
             let left = self.mapping.leave_tables.iter().any(|(name, _)| same_name(&name.value, &table.name));
-            if !of_a_rule && !left {
+            if of_a_rule || left {
+                continue;
+            }
+            // Modules that a country never used leave empty tables behind.
+            let rows = self.seen.rows(&table.name);
+            if self.is_hybrid() && rows == Some(0) {
+                self.hazards.push(Hazard::new(
+                    "empty-table",
+                    &table.name,
+                    None,
+                    "the mapping does not know the table; it holds no row, so it stays behind",
+                ));
+                continue;
+            }
+            let holding = rows.map(|n| format!(", and it holds {n} rows")).unwrap_or_default();
+            {
                 self.errors.push(
-                    MappingError::general(format!("the source table {} goes nowhere", table.table_name()))
+                    MappingError::general(format!("the source table {} goes nowhere{holding}", table.table_name()))
                         .with_help(format!(
                             "Write a rule for it, or say why it stays behind: `leave-tables: {{ {}: \"reason\" }}`. \
                              `imis mapping scaffold` drafts it.",

@@ -3,6 +3,8 @@
 //! A column that is absent although its release has it was dropped by the country, or is hidden from the login. Both look
 //! alike, and taking either for an older release would lose data without a word. So it is refused, with what to do.
 
+use std::sync::OnceLock;
+
 use imis_schemas::legacy::{LegacyRelease, since};
 use imis_schemas::{Engine, Identification, Table, identify, same_name};
 
@@ -18,7 +20,7 @@ pub(super) struct Release {
 impl Release {
     /// Finds it, for mappings from the legacy family and sources that SQL Server keeps.
     pub(super) fn of(family: &str, source: &imis_schemas::Catalog) -> Option<Self> {
-        let found = identify(source).filter(|_| family == "legacy")?;
+        let found = identify(source).filter(|_| matches!(family, "legacy" | "hybrid"))?;
         let known = found.known()?;
         Some(Release { found, known })
     }
@@ -33,8 +35,14 @@ impl Release {
     }
 }
 
+/// The tables that Django made or changed, as the modular release has them.
+fn modular() -> Option<&'static imis_schemas::Catalog> {
+    static MODULAR: OnceLock<Option<imis_schemas::Catalog>> = OnceLock::new();
+    MODULAR.get_or_init(|| imis_schemas::release("modular/1.11").ok()).as_ref()
+}
+
 /// Whether a column is known in one of these tables of any release, or made by an upgrade.
-pub(super) fn is_known(tables: &[Located<String>], column: &str) -> bool {
+fn is_known(tables: &[Located<String>], column: &str) -> bool {
     tables.iter().any(|table| {
         since(&table.value, Some(column)).is_some()
             || imis_schemas::release("legacy/24.04")
@@ -43,6 +51,25 @@ pub(super) fn is_known(tables: &[Located<String>], column: &str) -> bool {
 }
 
 impl Binder<'_> {
+    /// Whether the source is a hybrid: a legacy database on which Django's migrations ran.
+    pub(super) fn is_hybrid(&self) -> bool {
+        self.mapping.from == "hybrid"
+    }
+
+    /// Whether a column is known in one of these tables: of any release, and in a hybrid of what Django makes.
+    pub(super) fn is_known(&self, tables: &[Located<String>], column: &str) -> bool {
+        let djangos = |name: &Located<String>| {
+            modular().and_then(|m| m.table(&name.value)).is_some_and(|table| table.column(column).is_some())
+        };
+        is_known(tables, column) || (self.is_hybrid() && tables.iter().any(djangos))
+    }
+
+    /// Whether Django's migrations take a column of a table away.
+    fn is_taken_by_django(&self, table: &str, column: &str) -> bool {
+        let known = modular().and_then(|modular| modular.table(table));
+        self.is_hybrid() && known.is_some_and(|table| table.column(column).is_none())
+    }
+
     /// Refuses a login of which it is known that it does not see everything, and a source that is no legacy openIMIS.
     pub(super) fn sight(&mut self) {
         if self.seen.rights.view_definition == Some(false) {
@@ -128,7 +155,7 @@ impl Binder<'_> {
                 self.errors.push(
                     MappingError::at(&name.place, message).with_label("is there").with_help("Take the line out."),
                 );
-            } else if !is_known(rule.source_tables(), &name.value) {
+            } else if !self.is_known(rule.source_tables(), &name.value) {
                 self.unknown_column(&name.place, &name.value, source, "source");
             }
         }
@@ -136,6 +163,7 @@ impl Binder<'_> {
         let Some(table) = release.table(rule.source_tables()) else { return };
         let is_gone = |column: &str| rule.absent.iter().any(|(name, _)| same_name(&name.value, column));
         let missing = table.columns.iter().filter(|c| source.column(&c.name).is_none() && !is_gone(&c.name));
+        let missing = missing.filter(|c| !self.is_taken_by_django(&table.name, &c.name));
         let missing: Vec<String> = missing.map(|column| column.name.clone()).collect();
         if missing.is_empty() || source.columns.is_empty() {
             return;

@@ -8,7 +8,6 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use imis_schemas::{Column, Table, same_name};
 
-use super::release::is_known;
 use super::{Binder, BoundTell, Dropped, Flow, QueryWay, RowWay, Taken, plain_column, quoted};
 use crate::expression::{Expression, ExpressionError, columns_used, fold_names, schema_of, trouble};
 use crate::hazard::Hazard;
@@ -201,7 +200,7 @@ impl Binder<'_> {
         for (name, _) in rule.leave.iter().chain(&rule.leave_if_absent) {
             // An older source may lack the column; a name that no release knows is a slip of the pen.
             if self.release.is_some() {
-                if source.column(&name.value).is_none() && !is_known(rule.source_tables(), &name.value) {
+                if source.column(&name.value).is_none() && !self.is_known(rule.source_tables(), &name.value) {
                     self.unknown_column(&name.place, &name.value, source, "source");
                 }
             } else if source.column(&name.value).is_none()
@@ -391,7 +390,7 @@ impl Binder<'_> {
             Err(ExpressionError::UnknownColumn(name)) if said.when_missing.is_some() => {
                 // What no release knows is a slip of the pen, and would take the other value for ever.
                 let tables = rule.source_tables();
-                if self.release.is_some() && !tables.is_empty() && !is_known(tables, &name) {
+                if self.release.is_some() && !tables.is_empty() && !self.is_known(tables, &name) {
                     let whose = source.map_or_else(
                         || "the query's result".to_owned(),
                         |table| format!("the source's {}", table.table_name()),
