@@ -57,6 +57,7 @@ pub(crate) async fn scripted(folder: PathBuf) -> SqlServer {
             SqlServer::start(Options::new(Tables::new(Catalog { tables: Vec::new(), ..like }).unwrap(), PASSWORD));
         let server = server.unwrap();
         let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "sql"));
         files.sort();
         for file in files {
             let bytes = std::fs::read(&file).unwrap();

@@ -2,6 +2,7 @@
 
 use imis_fixtures::backend::shared_folder;
 use imis_fixtures::postgres::Cluster;
+use imis_fixtures::sqlserver::{Options, SqlServer, Tables};
 use serde_json::Value;
 
 use crate::clean::{PASSWORD, scripted};
@@ -63,6 +64,47 @@ fn every_type_of_a_script_is_what_the_server_gives() {
     let address = format!("mssql://sa@127.0.0.1:{}/IMIS?encrypt=off", server.port());
     desk.imis(&["--strict", "verify", "--from", "types", "--to", &address, "--same-shape", "--show-values"]).done();
     desk.imis(&["diff", "types", &address, "--exit-code"]).done();
+}
+
+const OBJECTS: &str = "CREATE TYPE dbo.Code FROM nvarchar(12) NOT NULL
+CREATE TYPE [dbo].[xCodes] AS TABLE ([Id] [int] NOT NULL, [Code] [nvarchar](12) NULL, PRIMARY KEY ([Id]))
+CREATE TABLE dbo.a (Id int IDENTITY(1,1) CONSTRAINT PK_a PRIMARY KEY, c dbo.Code, n decimal(9,2) NULL DEFAULT 1 CHECK (n > 0), at datetime2(3) NULL)
+CREATE TABLE dbo.b (Id int NOT NULL CONSTRAINT PK_b PRIMARY KEY, a_id int NULL)
+ALTER TABLE dbo.b WITH NOCHECK ADD CONSTRAINT FK_b_a FOREIGN KEY (a_id) REFERENCES dbo.a (Id)
+CREATE UNIQUE NONCLUSTERED INDEX ix_a ON dbo.a (c) INCLUDE (at) WHERE ([at] IS NOT NULL)
+CREATE INDEX ix_b ON dbo.b (a_id DESC)
+GO
+CREATE VIEW dbo.v AS SELECT Id FROM dbo.a
+GO
+CREATE OR ALTER PROCEDURE [dbo].[p] @codes dbo.xCodes READONLY AS BEGIN SELECT * FROM @codes END
+GO
+CREATE FUNCTION dbo.f (@x int) RETURNS int AS BEGIN RETURN @x + 1 END
+GO
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_routines_and_types_of_scripts_are_those_of_the_server() {
+    let desk = Desk::new().with("IMIS_MSSQL_PASSWORD", PASSWORD);
+    desk.write("objects.sql", OBJECTS);
+    let catalog = desk.imis(&["--strict", "introspect", "objects.sql", "--format", "json"]).done().stdout;
+    let catalog = imis_schemas::Catalog::parse(&catalog).unwrap();
+    assert_eq!((catalog.types.items().len(), catalog.routines.items().len(), catalog.views.items().len()), (2, 2, 1));
+    let server = tokio::task::spawn_blocking(move || {
+        SqlServer::start(Options::new(Tables::new(catalog).unwrap(), PASSWORD)).unwrap()
+    });
+    let server = server.await.unwrap();
+    let address = format!("mssql://sa@127.0.0.1:{}/IMIS?encrypt=off", server.port());
+    for (a, b) in [("objects.sql", address.as_str()), (&address, "objects.sql")] {
+        let found = desk.imis(&["diff", a, b, "--exit-code", "--json"]).done().json();
+        assert_eq!((&found["differs"], &found["not-compared"]), (&false.into(), &serde_json::json!([])), "{found}");
+    }
+    // One that differs is told.
+    desk.write(
+        "other.sql",
+        &OBJECTS.replace("[Code] [nvarchar](12)", "[Code] [nvarchar](13)").replace("@x + 1", "@x + 2"),
+    );
+    let told = desk.imis(&["diff", "other.sql", &address]).done().stdout;
+    assert!(told.contains("xCodes") && told.contains("@x + 2"), "{told}");
 }
 
 #[test]

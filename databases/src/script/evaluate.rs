@@ -267,7 +267,14 @@ impl<'a> Scope<'a> {
     fn cast(&self, expr: &Expr, to: &SqlType, forgiving: bool) -> Result<Value, Trouble> {
         let text = to.to_string();
         let to = cast_type(DataType::parse(Engine::Mssql, &text.replace(['[', ']'], "")), text.contains('('));
-        match self.value(expr)?.convert(&to, self.world.order, false) {
+        let mut value = self.value(expr)?;
+        // The bytes of a national text are UTF-16.
+        if let (Expr::Value(literal), DataType::Binary(_) | DataType::VarBinary(_) | DataType::Image) = (expr, &to)
+            && let (Literal::NationalStringLiteral(_), Value::Text(text)) = (&literal.value, &value)
+        {
+            value = Value::Bytes(text.encode_utf16().flat_map(u16::to_le_bytes).collect());
+        }
+        match value.convert(&to, self.world.order, false) {
             Ok(value) => Ok(value),
             Err(_) if forgiving => Ok(Value::Null),
             Err(misfit) => unknown(misfit.0),

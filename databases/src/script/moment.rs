@@ -10,7 +10,7 @@ pub(super) const MICROS_A_DAY: i64 = 86_400_000_000;
 /// 1900-01-01, in steps of 100 ns from 1970-01-01.
 pub(super) const FROM_1900: i64 = -25_567 * DAY;
 /// 1753-01-01, before which `datetime` has no days.
-pub(super) const FROM_1753: i64 = -79_258 * DAY;
+pub(super) const FROM_1753: i64 = -79_257 * DAY;
 /// Days from 0001-01-01 to 1970-01-01.
 const DAYS_FROM_1: i64 = 719_162;
 

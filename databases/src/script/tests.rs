@@ -194,7 +194,7 @@ fn what_is_no_whole_script_says_where() {
     let cases: [(&[u8], &str); 7] = [
         (
             b"CREATE TABLE t (a int)\nGO\nINSERT t VALUES (N'never ends)\nGO\n",
-            "a.sql:3:18: the script ends within a text",
+            "a.sql:3:19: the script ends within a text",
         ),
         (b"CREATE TABLE t (a int, b nvarchar(5),\n", "a.sql:1:16: the script ends within brackets"),
         (

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use encoding_rs::WINDOWS_1252;
 use imis_schemas::{DataType, Length};
 
 use super::moment::{self, DateOrder, MICROS_A_DAY};
@@ -252,7 +253,8 @@ impl Value {
         let mut bytes = match self {
             Value::Bytes(bytes) => bytes,
             Value::Int(n) => i32::try_from(n).map_or_else(|_| n.to_be_bytes().to_vec(), |n| n.to_be_bytes().to_vec()),
-            Value::Text(text) => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            // A text of a code page; whether one was national is known where it is a literal, and told by the caller.
+            Value::Text(text) => WINDOWS_1252.encode(&text).0.into_owned(),
             _ => return Err(OTHER),
         };
         if let Some(limit) = to.length().map(|limit| limit as usize) {

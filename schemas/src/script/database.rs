@@ -3,6 +3,7 @@
 use crate::catalog::{Catalog, Check, ForeignKey, Index, Key, Known, Routine, Table, Unique, UserType, View};
 use crate::name::{Engine, TableName, same_name};
 
+use super::computed;
 use super::module::{Module, ModuleKind, TypeDraft};
 use super::table::{Change, ColumnDraft, Constraint, ConstraintDraft, TableDraft, TypeName};
 use super::tokens::{Cursor, ObjectName, Source};
@@ -65,6 +66,16 @@ impl TableState {
         found.ok_or_else(|| Refused(format!("{} has no column {name}", self.name)))
     }
 
+    /// A column as a catalogue tells it: a computed one has the type that its expression has.
+    fn told(&self, column: &Column) -> crate::catalog::Column {
+        let mut told = column.column.clone();
+        let of = |name: &str| Some(self.column(name)?.column.data_type.clone());
+        if let Some(found) = told.computed.as_deref().and_then(|expression| computed::data_type(expression, &of)) {
+            told.data_type = found;
+        }
+        told
+    }
+
     /// The names of these columns as the table spells them.
     fn spelled(&self, names: &[String]) -> Vec<String> {
         let own = |name: &String| self.column(name).map_or_else(|| name.clone(), |c| c.column.name.clone());
@@ -76,7 +87,7 @@ impl TableState {
         Table {
             schema: self.name.schema.clone(),
             name: self.name.name.clone(),
-            columns: self.columns.iter().map(|c| c.column.clone()).collect(),
+            columns: self.columns.iter().map(|c| self.told(c)).collect(),
             primary_key: Known::Yes(self.primary_key.clone()),
             foreign_keys: Known::Yes(self.foreign_keys.clone()),
             uniques: Known::Yes(self.uniques.clone()),

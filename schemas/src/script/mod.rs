@@ -9,6 +9,7 @@
 //! of a large batch that ends with a whole statement. What a statement does to rows is told ([`Action::Insert`], [`Action::Query`])
 //! and done elsewhere; what it does to tables is done by [`Database`].
 
+mod computed;
 mod database;
 mod index;
 mod module;

@@ -757,11 +757,16 @@ fn simple_cell(item: &mut Cursor<'_>) -> Option<Cell> {
             }
             let (start, end) = item.group()?;
             let mut inside = item.from(start).until(end);
+            let national = matches!(inside.peek(0), Some(Token::NationalStringLiteral(_)));
             let value = simple_cell(&mut inside)?;
             if !inside.take(&["AS"]) {
                 return None;
             }
             let to = table::type_name(&mut inside)?;
+            // The bytes of a national text are others than those of a plain one, and an expression knows which it is.
+            if national && matches!(to.name.name.to_lowercase().as_str(), "binary" | "varbinary" | "image") {
+                return None;
+            }
             inside.is_at_end().then(|| Cell::Cast(Box::new(value), to))
         }
         _ => None,

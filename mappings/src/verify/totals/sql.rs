@@ -283,8 +283,9 @@ pub(crate) fn measures(kind: Kind, may_be_null: bool, is_cheap: bool) -> Vec<Mea
 
 /// Microseconds as a wall clock.
 pub(crate) fn moment_text(micros: i128) -> Option<String> {
-    let moment = jiff::Timestamp::from_microsecond(i64::try_from(micros).ok()?).ok()?;
-    Some(jiff::tz::Offset::UTC.to_datetime(moment).to_string())
+    // The last day of a wall clock is later than the last of an instant.
+    let span = jiff::Span::new().try_microseconds(i64::try_from(micros).ok()?).ok()?;
+    jiff::civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0).checked_add(span).ok().map(|moment| moment.to_string())
 }
 
 /// Days since 1970 as a date.
@@ -323,6 +324,7 @@ mod tests {
         let cases = [
             (Measure::Least, Kind::Moment, "2024-02-29T12:34:56.790", "2024-02-29T12:34:56.790000"),
             (Measure::Least, Kind::Moment, "2024-02-29T12:34:56", "2024-02-29T12:34:56.000000"),
+            (Measure::Greatest, Kind::Moment, "253402300799999999", "9999-12-31T23:59:59.999999"),
             (Measure::Greatest, Kind::Moment, "9999-12-31T23:59:59.9999999", "9999-12-31T23:59:59.999999"),
             (Measure::Least, Kind::Moment, "1709210096790000", "2024-02-29T12:34:56.790000"),
             (Measure::Least, Kind::Date, "2024-02-29T00:00:00", "2024-02-29"),
