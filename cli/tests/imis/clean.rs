@@ -53,9 +53,8 @@ fn write_csv(country: &Country, folder: &Path) {
 pub(crate) async fn scripted(folder: PathBuf) -> SqlServer {
     tokio::task::spawn_blocking(move || {
         let like = imis_schemas::release("legacy/24.04").unwrap();
-        let server =
-            SqlServer::start(Options::new(Tables::new(Catalog { tables: Vec::new(), ..like }).unwrap(), PASSWORD));
-        let server = server.unwrap();
+        let empty = Catalog { collation: like.collation, ..Catalog::new(like.engine) };
+        let server = SqlServer::start(Options::new(Tables::new(empty).unwrap(), PASSWORD)).unwrap();
         let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
         files.retain(|file| file.extension().is_some_and(|extension| extension == "sql"));
         files.sort();

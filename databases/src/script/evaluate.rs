@@ -405,7 +405,20 @@ impl<'a> Scope<'a> {
                     Some(t) if t.len().saturating_mul(count) > crate::source::MAX_CELL => {
                         return unknown("a text of this length");
                     }
-                    Some(t) => Value::Text(t.repeat(count)),
+                    Some(t) => {
+                        let mut text = t.repeat(count);
+                        // A literal is no text of any length: the server cuts at 8,000 bytes.
+                        match arguments.first() {
+                            Some(Expr::Value(literal))
+                                if matches!(literal.value, Literal::NationalStringLiteral(_)) =>
+                            {
+                                text = text.chars().take(4_000).collect();
+                            }
+                            Some(Expr::Value(_)) => text = text.chars().take(8_000).collect(),
+                            _ => {}
+                        }
+                        Value::Text(text)
+                    }
                     None => Value::Null,
                 }
             }

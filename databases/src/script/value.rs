@@ -420,7 +420,7 @@ mod tests {
             (text("2020-02-29T12:00:00+05:45"), "datetimeoffset(7)", Ok("2020-02-29 06:15:00.0000000")),
             (Value::Bytes(vec![0, 0, 0xa5, 0xb0, 0, 0, 0, 0]), "datetime", Ok("2016-02-18 00:00:00.0000000")),
             (Value::Bytes(vec![0xa5, 0xb0, 0x00, 0x3c]), "smalldatetime", Ok("2016-02-18 01:00:00.0000000")),
-            (Value::Bytes(vec![0x2b, 0x3b, 0x0b, 0x00]), "date", Ok("2016-02-26")),
+            (Value::Bytes(vec![0x13, 0x3b, 0x0b, 0x00]), "date", Ok("2016-02-26")),
             (
                 text("{6F9619FF-8B86-D011-B42D-00C04FC964FF}"),
                 "uniqueidentifier",
