@@ -449,7 +449,7 @@ impl Target for PostgresTarget {
     }
 
     async fn rejects(&self) -> Result<Vec<RejectedRow>, Error> {
-        state::rejects(&*self.pool.take().await?, &self.run).await
+        state::rejects(&mut *self.pool.take().await?, &self.run).await
     }
 
     async fn close(&self, account: &Account) -> Result<(), Error> {
