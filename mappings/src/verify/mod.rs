@@ -35,7 +35,7 @@ use imis_databases::{Error, ErrorKind, KeyRange, Source, plan_ranges};
 use imis_schemas::{Catalog, Engine, Table, same_name};
 
 use self::compare::{Comparison, Found, compare};
-use self::expected::{form, image_side, parts, policy, queries, rules_compared};
+use self::expected::{form, image_side, parts, queries, rules_compared, way};
 use self::reasons::Reasons;
 use self::side::{RulesSide, Side, TableSide};
 use crate::bind::{BoundMapping, BoundStep, Way};
@@ -286,6 +286,11 @@ impl Verifier {
             table: table.name.clone(),
             rules: Arc::new(mapping.rules.iter().map(|rule| rule.name.clone()).collect()),
             spelling: steps(|step| matches!(step, BoundStep::Spelling)),
+            keyless: rules
+                .iter()
+                .filter(|(_, rule)| way(rule).is_some_and(|way| way.key.is_empty()))
+                .map(|(_, rule)| rule.name.clone())
+                .collect(),
             nullable: steps(|step| matches!(step, BoundStep::Null(_))),
             existing,
             migration: true,
@@ -344,6 +349,7 @@ impl Verifier {
             nullable: Vec::new(),
             existing: Existing::default(),
             migration: false,
+            keyless: Vec::new(),
         };
         let (from_split, to_split) = pair.split.clone().unzip();
         Ok(Task {
