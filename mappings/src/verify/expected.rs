@@ -155,7 +155,10 @@ pub(crate) async fn queries(
     let source = SourceRows { source: Arc::clone(from.0), catalog: Arc::clone(from.1) };
     register(context, "source", Arc::new(OrEmpty::new(Arc::new(source), mapping.fallback.clone())));
     let before: Arc<dyn Rows> = match (&recorded.address, &recorded.run) {
-        (Some(address), Some(run)) => PostgresTarget::new(address, Arc::clone(to.1), run.clone()).rows_before().await?,
+        (Some(address), Some(run)) => {
+            let target = PostgresTarget::new(address, Arc::clone(to.1), run.clone());
+            target.completing(recorded.completes.as_deref()).rows_before().await?
+        }
         _ => Arc::new(NoRows(Catalog::clone(to.1))),
     };
     register(context, "before", before);
