@@ -31,6 +31,7 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
         state::set_phase(&transaction, &target.run, Phase::Finished).await?;
         reached("finish-noted");
         transaction.commit().await.map_err(doing)?;
+        note_end(target, mapping, &transaction).await?;
         reached("finish-committed");
     }
     for table in tables_of(mapping) {
@@ -51,6 +52,22 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
 /// Runs what makes dropped things anew: indexes first, so that keys find them.
 pub(super) async fn put_back(target: &PostgresTarget, transaction: &Transaction<'_>) -> Result<(), Error> {
     let rows = transaction
+/// Notes by what an undo will know that somebody has changed the target since: no row is written after this transaction.
+async fn note_end(target: &PostgresTarget, mapping: &BoundMapping, transaction: &Transaction<'_>) -> Result<(), Error> {
+    let doing = |e| describe_error(e, "noting where the run ended");
+    let last = "UPDATE imis_migration.run SET last_xid = txid_current() WHERE run = $1";
+    transaction.execute(last, &[&target.run]).await.map_err(doing)?;
+    for table in tables_of(mapping) {
+        let after = format!(
+            "UPDATE imis_migration.image SET after = (SELECT count(*) FROM {}) \
+             WHERE run = $1 AND schema_name = $2 AND table_name = $3",
+            table.table_name().sql(PG)
+        );
+        transaction.execute(&after, &[&target.run, &table.schema, &table.name]).await.map_err(doing)?;
+    }
+    Ok(())
+}
+
         .query(
             "SELECT kind, name, create_sql FROM imis_migration.dropped WHERE run = $1 AND kind NOT IN ('generator', 'column') \
              ORDER BY kind = 'foreign key', position",
