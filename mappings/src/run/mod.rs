@@ -39,7 +39,7 @@ pub use complete::{Completion, completion, django_ran, whole};
 pub(crate) use keys::filled_last;
 pub use postgres::PostgresTarget;
 pub use prepare::{migrated_already, not_migrated};
-pub use scan::{BrokenKey, BrokenKeys, Scanned, scan};
+pub use scan::{BrokenKey, BrokenKeys, Extent, Scanned, scan};
 pub use snapshot::SnapshotTarget;
 pub(crate) use state::paged;
 pub use state::{Phase, RunState, rejects_of as rejects, runs};

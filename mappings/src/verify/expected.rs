@@ -121,8 +121,10 @@ pub(crate) fn parts(mapping: &BoundMapping, table: &Table, form: &Form, made: &M
             let take = form.columns.iter().map(|column| place(&column.name)).collect();
             match &rule.way {
                 // A query that has not been run yet has no rows so far.
-                Way::Query(_) => Some(RulePart { rule: at, take, made: Some(Arc::clone(made.get(&at)?)) }),
-                _ => Some(RulePart { rule: at, take, made: None }),
+                Way::Query(_) => {
+                    Some(RulePart { rule: at, take, made: Some(Arc::clone(made.get(&at)?)), counted: None })
+                }
+                _ => Some(RulePart { rule: at, take, made: None, counted: None }),
             }
         })
         .collect()
@@ -141,6 +143,7 @@ pub(crate) fn image_side(target: &Arc<dyn Source>, table: &Table, image: &str, f
 }
 
 /// Runs the mapping's queries again, in their order, and gives their results.
+        counted: None,
 ///
 /// # Errors
 /// When a query fails, or a server.

@@ -273,10 +273,11 @@ impl Verifier {
         for part in &parts {
             from_count += match (&part.made, mapping.rules.get(part.rule).and_then(|rule| rule.source.as_ref())) {
                 (Some(made), _) => made.iter().map(|batch| batch.num_rows() as u64).sum(),
-                (None, Some(source)) => self.from.source.count(source).await?,
+                (None, Some(source)) => *part.counted.insert(self.from.source.count(source).await?),
                 (None, None) => 0,
             };
         }
+        let to_count = self.to.source.count(table).await?;
         let keys = || rules.iter().flat_map(|(_, rule)| &rule.keys);
         let steps = |is: fn(&BoundStep) -> bool| {
             keys().filter(move |key| key.steps.iter().any(is)).map(|key| key.column.clone()).collect::<Vec<_>>()
@@ -313,6 +314,7 @@ impl Verifier {
                     columns,
                     split: to_split,
                     max_cell: self.options.max_cell,
+                    counted: Some(to_count),
                 }),
                 form: Arc::new(form),
                 before,
@@ -326,19 +328,21 @@ impl Verifier {
             from_table,
             to_table: Arc::clone(table),
             from_count,
-            to_count: self.to.source.count(table).await?,
+            to_count,
         })
     }
 
     /// A table that both sides have.
     async fn plain_task(&self, pair: shape::Pair) -> Result<Task, Error> {
-        let side = |end: &End, table: &Arc<Table>, columns: Vec<String>, split: Option<String>| {
+        let (from_count, to_count) = (self.from.source.count(&pair.from).await?, self.to.source.count(&pair.to).await?);
+        let side = |end: &End, table: &Arc<Table>, columns: Vec<String>, split: Option<String>, counted: u64| {
             Side::Table(TableSide {
                 source: Arc::clone(&end.source),
                 table: Arc::clone(table),
                 columns,
                 split,
                 max_cell: self.options.max_cell,
+                counted: Some(counted),
             })
         };
         let reasons = Reasons {
@@ -355,8 +359,8 @@ impl Verifier {
         Ok(Task {
             table: pair.form.table.clone(),
             comparison: Comparison {
-                from: side(&self.from, &pair.from, pair.from_columns, from_split),
-                to: side(&self.to, &pair.to, pair.to_columns, to_split),
+                from: side(&self.from, &pair.from, pair.from_columns, from_split, from_count),
+                to: side(&self.to, &pair.to, pair.to_columns, to_split, to_count),
                 plain: vec![HashMap::new(); pair.form.columns.len()],
                 form: Arc::new(pair.form),
                 before: None,
@@ -366,8 +370,8 @@ impl Verifier {
             },
             rules: Vec::new(),
             left_out: Vec::new(),
-            from_count: self.from.source.count(&pair.from).await?,
-            to_count: self.to.source.count(&pair.to).await?,
+            from_count,
+            to_count,
             from_table: Some(pair.from),
             to_table: pair.to,
         })

@@ -37,6 +37,15 @@ impl Scanned {
     }
 }
 
+/// How much a rehearsal reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Whether only the first range of each table is read.
+    pub sample: bool,
+    /// The largest cell that is read, in bytes.
+    pub max_cell: usize,
+}
+
 /// Reads the rows of the table rules (of a sample: their first ranges) and counts, by rule, what would become of them; then, unless
 /// it is a sample, which keys would not hold. `target` is where rows may stand that stay.
 ///
@@ -47,13 +56,13 @@ pub async fn scan(
     plan: &Plan,
     source: &Arc<dyn Source>,
     target: Option<&Arc<dyn Source>>,
-    sample: bool,
+    extent: Extent,
     progress: &dyn Progress,
 ) -> Result<Scanned, Error> {
     progress.phase("scan");
     let mut census = Census::new(mapping);
     let mut found = Vec::new();
-    let reading = Reading { source, sample };
+    let reading = Reading { source, extent };
     for (number, (rule, planned)) in mapping.rules.iter().zip(&plan.rules).enumerate() {
         let (Way::Rows(way), Some(table)) = (&rule.way, &rule.source) else { continue };
         progress.rule(&rule.name, planned.rows);
@@ -76,12 +85,12 @@ pub async fn scan(
         progress.done(&rule.name);
         found.push((rule.name.clone(), counts));
     }
-    if sample {
+    if extent.sample {
         return Ok(Scanned { rules: found, keys: None });
     }
     progress.phase("keys");
     if let Some(target) = target {
-        rows_that_stay(mapping, target, &mut census).await?;
+        rows_that_stay(mapping, target, extent.max_cell, &mut census).await?;
     }
     loop {
         let again = census.turn();
@@ -109,6 +118,7 @@ pub async fn scan(
 async fn rows_that_stay(
     mapping: &BoundMapping,
     target: &Arc<dyn Source>,
+    max_cell: usize,
     census: &mut Census<'_>,
 ) -> Result<(), Error> {
     let stays = |table: &Table| {
@@ -126,7 +136,10 @@ async fn rows_that_stay(
         if columns.is_empty() {
             continue;
         }
-        let mut chunks = target.read(ReadRequest::all(Arc::clone(&table)).columns(columns));
+        let count = target.count(&table).await?;
+        let mut request = ReadRequest::all(Arc::clone(&table)).columns(columns).counted(count);
+        request.max_cell = max_cell;
+        let mut chunks = target.read(request);
         while let Some(chunk) = chunks.next().await {
             let batch: RecordBatch = chunk?.batch;
             census.stay(&table.name, &batch);
@@ -137,7 +150,7 @@ async fn rows_that_stay(
 
 struct Reading<'a> {
     source: &'a Arc<dyn Source>,
-    sample: bool,
+    extent: Extent,
 }
 
 impl Reading<'_> {
@@ -149,8 +162,10 @@ impl Reading<'_> {
         planned: &PlannedRule,
         see: &mut (dyn FnMut(u64, u64, Mapped) + Send),
     ) -> Result<(), Error> {
-        for range in planned.ranges.iter().take(if self.sample { 1 } else { usize::MAX }) {
-            let request = ReadRequest::all(Arc::clone(table)).columns(way.read.clone()).range(range.clone());
+        for range in planned.ranges.iter().take(if self.extent.sample { 1 } else { usize::MAX }) {
+            let mut request = ReadRequest::all(Arc::clone(table)).columns(way.read.clone()).range(range.clone());
+            request.max_cell = self.extent.max_cell;
+            request = request.counted(planned.rows);
             let mut chunks = self.source.read(request);
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk?;
