@@ -61,7 +61,8 @@ pub(crate) fn policy(mapping: &BoundMapping, table: &Table) -> Existing {
 /// The form in which a target table is compared, and the columns that cannot be.
 pub(crate) fn form(mapping: &BoundMapping, table: &Table) -> (Form, Vec<LeftOut>) {
     let compared = rules_compared(mapping, table);
-    let ways: Vec<&RowWay> = compared.iter().filter_map(|(_, rule)| way(rule)).collect();
+    let ways: Vec<(&str, &RowWay)> =
+        compared.iter().filter_map(|(_, rule)| Some((rule.name.as_str(), way(rule)?))).collect();
     let sets_only = compared.iter().all(|(_, rule)| matches!(rule.existing, Existing::Update { .. }));
     // Columns that rules set in rows which other rules brought have two values to be held against; they are told, not compared.
     let set_later = |name: &str| {
@@ -75,18 +76,28 @@ pub(crate) fn form(mapping: &BoundMapping, table: &Table) -> (Form, Vec<LeftOut>
     let mut columns = Vec::new();
     for column in &table.columns {
         let data_type = column.data_type(Engine::Postgres);
-        let given = |way: &&RowWay| way.columns.iter().any(|(_, fit)| fit.column().name == column.name);
-        let why = match (ways.iter().all(given) && !ways.is_empty(), column.computed.is_some()) {
-            (_, true) => Some("the server computes it"),
-            _ if set_later(&column.name) => Some("a rule sets it in rows that are there"),
-            (false, _) if sets_only => Some("the mapping does not touch it"),
-            (false, _) if column.identity || column.default.is_some() => {
-                Some("the mapping leaves it to the server's default")
+        let gives = |way: &RowWay| way.columns.iter().any(|(_, fit)| fit.column().name == column.name);
+        let lacking: Vec<&str> = ways.iter().filter(|(_, way)| !gives(way)).map(|(rule, _)| *rule).collect();
+        let by_server = column.identity || column.default.is_some();
+        let why = match (lacking.is_empty() && !ways.is_empty(), column.computed.is_some()) {
+            (_, true) => Some("the server computes it".to_owned()),
+            _ if set_later(&column.name) => Some("a rule sets it in rows that are there".to_owned()),
+            (false, _) if sets_only => Some("the mapping does not touch it".to_owned()),
+            (false, _) if by_server && lacking.len() == ways.len() => {
+                Some("the mapping leaves it to the server's default".to_owned())
+            }
+            // A row of the target does not say which rule brought it, so there is nothing to hold its default against.
+            (false, _) if by_server => {
+                let (is, them) = if lacking.len() == 1 { ("rule", "leaves") } else { ("rules", "leave") };
+                let lacking = lacking.join(", ");
+                Some(format!(
+                    "{is} {lacking} {them} it to the server's default, and rows do not say which rule brought them"
+                ))
             }
             _ => None,
         };
         match why {
-            Some(why) => left_out.push(LeftOut { column: column.name.clone(), why: why.to_owned() }),
+            Some(why) => left_out.push(LeftOut { column: column.name.clone(), why }),
             None => columns.push(Compared {
                 name: column.name.clone(),
                 kind: Kind::of(&data_type),
