@@ -16,9 +16,12 @@ const PG: Engine = Engine::Postgres;
 
 pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> Result<Vec<String>, Error> {
     let mut connection = target.pool.take().await?;
-    if state::phase(&*connection, &target.run).await? < Some(Phase::Finished) {
-        let doing = |e| describe_error(e, "putting keys and indexes back");
-        let transaction = connection.transaction().await.map_err(doing)?;
+    let doing = |e| describe_error(e, "putting keys and indexes back");
+    let transaction = connection.transaction().await.map_err(doing)?;
+    if state::hold_phase(&transaction, &target.run).await? >= Some(Phase::Finished) {
+        // An earlier try did it.
+        transaction.rollback().await.map_err(doing)?;
+    } else {
         put_back(target, &transaction).await?;
         let own = tables_of(mapping);
         // The migrations made generators after the first run had set those that were there.
@@ -28,10 +31,10 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
             set_generators(target, &transaction, &table).await?;
             reached("finish-generators");
         }
+        note_end(target, mapping, &transaction).await?;
         state::set_phase(&transaction, &target.run, Phase::Finished).await?;
         reached("finish-noted");
         transaction.commit().await.map_err(doing)?;
-        note_end(target, mapping, &transaction).await?;
         reached("finish-committed");
     }
     for table in tables_of(mapping) {
@@ -49,9 +52,6 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
     ])
 }
 
-/// Runs what makes dropped things anew: indexes first, so that keys find them.
-pub(super) async fn put_back(target: &PostgresTarget, transaction: &Transaction<'_>) -> Result<(), Error> {
-    let rows = transaction
 /// Notes by what an undo will know that somebody has changed the target since: no row is written after this transaction.
 async fn note_end(target: &PostgresTarget, mapping: &BoundMapping, transaction: &Transaction<'_>) -> Result<(), Error> {
     let doing = |e| describe_error(e, "noting where the run ended");
@@ -68,6 +68,9 @@ async fn note_end(target: &PostgresTarget, mapping: &BoundMapping, transaction: 
     Ok(())
 }
 
+/// Runs what makes dropped things anew: indexes first, so that keys find them.
+pub(super) async fn put_back(target: &PostgresTarget, transaction: &Transaction<'_>) -> Result<(), Error> {
+    let rows = transaction
         .query(
             "SELECT kind, name, create_sql FROM imis_migration.dropped WHERE run = $1 AND kind NOT IN ('generator', 'column') \
              ORDER BY kind = 'foreign key', position",
