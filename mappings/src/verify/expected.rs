@@ -51,13 +51,6 @@ pub(crate) fn rules_compared<'a>(mapping: &'a BoundMapping, table: &Table) -> Ve
     all.into_iter().filter(|(_, rule)| only_sets || !sets(rule)).collect()
 }
 
-/// What becomes of the rows that a table had: the first of its rules that says something.
-pub(crate) fn policy(mapping: &BoundMapping, table: &Table) -> Existing {
-    let compared = rules_compared(mapping, table);
-    let mut said = compared.iter().map(|(_, rule)| &rule.existing);
-    said.find(|existing| **existing != Existing::Refuse).cloned().unwrap_or_default()
-}
-
 /// The form in which a target table is compared, and the columns that cannot be.
 pub(crate) fn form(mapping: &BoundMapping, table: &Table) -> (Form, Vec<LeftOut>) {
     let compared = rules_compared(mapping, table);
@@ -150,11 +143,11 @@ pub(crate) fn image_side(target: &Arc<dyn Source>, table: &Table, image: &str, f
         columns: form.columns.iter().map(|c| c.name.clone()).collect(),
         split: None,
         max_cell,
+        counted: None,
     })
 }
 
 /// Runs the mapping's queries again, in their order, and gives their results.
-        counted: None,
 ///
 /// # Errors
 /// When a query fails, or a server.

@@ -231,8 +231,8 @@ impl Verifier {
         made: &expected::Made,
     ) -> Result<Task, Error> {
         let (form, left_out) = form(mapping, table);
-        let parts = parts(mapping, table, &form, made);
-        let existing = policy(mapping, table);
+        let mut parts = parts(mapping, table, &form, made);
+        let existing = mapping.existing(table).clone();
         let rules = rules_compared(mapping, table);
 
         // Split where one rule of rows carries the key over as it is.
@@ -270,7 +270,7 @@ impl Verifier {
             .map(|image| image_side(&self.to.source, table, image, &form, self.options.max_cell));
 
         let mut from_count = 0;
-        for part in &parts {
+        for part in &mut parts {
             from_count += match (&part.made, mapping.rules.get(part.rule).and_then(|rule| rule.source.as_ref())) {
                 (Some(made), _) => made.iter().map(|batch| batch.num_rows() as u64).sum(),
                 (None, Some(source)) => *part.counted.insert(self.from.source.count(source).await?),
@@ -286,12 +286,12 @@ impl Verifier {
             recorded: Arc::clone(recorded),
             table: table.name.clone(),
             rules: Arc::new(mapping.rules.iter().map(|rule| rule.name.clone()).collect()),
-            spelling: steps(|step| matches!(step, BoundStep::Spelling)),
             keyless: rules
                 .iter()
                 .filter(|(_, rule)| way(rule).is_some_and(|way| way.key.is_empty()))
                 .map(|(_, rule)| rule.name.clone())
                 .collect(),
+            spelling: steps(|step| matches!(step, BoundStep::Spelling)),
             nullable: steps(|step| matches!(step, BoundStep::Null(_))),
             existing,
             migration: true,
@@ -349,11 +349,11 @@ impl Verifier {
             recorded: Arc::new(Recorded::nothing()),
             table: pair.to.name.clone(),
             rules: Arc::default(),
+            keyless: Vec::new(),
             spelling: Vec::new(),
             nullable: Vec::new(),
             existing: Existing::default(),
             migration: false,
-            keyless: Vec::new(),
         };
         let (from_split, to_split) = pair.split.clone().unzip();
         Ok(Task {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
 use imis_databases::{Error, ReadRequest, Source};
-use imis_schemas::{Table, same_name};
+use imis_schemas::Table;
 use serde::Serialize;
 
 use super::Progress;
 use crate::account::Counts;
-use crate::bind::{BoundMapping, BoundRule, RowWay, Way};
+use crate::bind::{BoundMapping, RowWay, Way};
 use crate::language::Existing;
 use crate::map::{Mapped, map};
 use crate::plan::{Plan, PlannedRule};
@@ -121,14 +121,7 @@ async fn rows_that_stay(
     max_cell: usize,
     census: &mut Census<'_>,
 ) -> Result<(), Error> {
-    let stays = |table: &Table| {
-        let of_table = |rule: &&BoundRule| same_name(&rule.target.name, &table.name);
-        let policies: Vec<&Existing> = mapping.rules.iter().filter(of_table).map(|rule| &rule.existing).collect();
-        policies
-            .iter()
-            .find(|policy| ***policy != Existing::Refuse)
-            .is_none_or(|policy| !matches!(policy, Existing::Replace))
-    };
+    let stays = |table: &Table| !matches!(mapping.existing(table), Existing::Replace | Existing::Discard);
     for table in super::target::tables_of(mapping).into_iter().filter(|table| stays(table)) {
         let named = census.named_columns(&table.name);
         let columns: Vec<String> =
