@@ -315,6 +315,9 @@ pub(crate) struct Plan {
     /// How much of the data is read and mapped, without being written: rejects and losses are counted.
     #[arg(long, value_enum, default_value_t = Scan::None)]
     pub(crate) scan: Scan,
+    /// The largest cell that a scan reads, in MiB; a larger one rejects its row.
+    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    pub(crate) max_cell: usize,
     /// About how many rows are read and committed together. Fewer lose less when the line breaks and cost more.
     #[arg(long, default_value_t = imis_mappings::plan::ROWS_A_RANGE, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rows_a_range: u64,

@@ -208,7 +208,8 @@ pub struct Account {
     pub rules: Vec<RuleAccount>,
     /// By target table.
     pub tables: Vec<TableAccount>,
-    /// The rows that were rejected.
+    /// The rows that were rejected. An account that is stored in a target has none: there they are a table of their own.
+    #[serde(default)]
     pub rejects: Vec<RejectedRow>,
     /// Keys and indexes that could not be put back, and whatever else the reader must know.
     pub notes: Vec<String>,

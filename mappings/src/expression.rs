@@ -22,7 +22,7 @@ use datafusion::physical_expr::expressions::BinaryExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use imis_databases::Error;
+use imis_databases::{Error, ErrorKind};
 use imis_schemas::{Engine, Table};
 use uuid::Uuid;
 
@@ -135,20 +135,59 @@ pub(crate) fn trouble(error: &DataFusionError) -> ExpressionError {
     ExpressionError::Wrong(plain.iter().fold(text, |t, prefix| t.strip_prefix(prefix).unwrap_or(t)).to_owned())
 }
 
-/// What is said of a query of a mapping that failed. Where a database failed behind it, the error is still that database's.
-pub(crate) fn query_failed(what: &str, error: &DataFusionError) -> Error {
-    let said = match trouble(error) {
-        ExpressionError::Wrong(text) => text,
-        ExpressionError::UnknownColumn(name) => format!("no column {name}"),
+/// What is said of a query of a mapping that failed, as [`failed`] says it.
+pub(crate) fn query_failed(of: &str, error: &DataFusionError) -> Error {
+    failed(&format!("the query of {of}"), error)
+}
+
+/// What is said when a query failed. Where a database failed behind it, the error is still that database's.
+///
+/// What is wrong with the query itself is told as it is. What went wrong while it ran is not: such texts quote the values that
+/// they stumbled over.
+pub(crate) fn failed(what: &str, error: &DataFusionError) -> Error {
+    let root = error.find_root();
+    if let Some(own) = own_error(root) {
+        let mut told = Error::new(own.kind(), format!("{what} failed: {own}")).passing_if(own.is_passing());
+        if let Some(cause) = std::error::Error::source(own) {
+            told = told.caused_by(cause.to_string());
+        }
+        return match own.help() {
+            Some(help) => told.with_help(help),
+            None => told,
+        };
+    }
+    let said = match root {
+        DataFusionError::Plan(_)
+        | DataFusionError::SQL(..)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::NotImplemented(_)
+        | DataFusionError::Configuration(_) => match trouble(error) {
+            ExpressionError::Wrong(text) => text,
+            ExpressionError::UnknownColumn(name) => format!("no column {name}"),
+        },
+        DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
+            let message = format!("{what} failed: a value cannot be converted, or arithmetic fails");
+            return Error::new(ErrorKind::Data, message).with_help(
+                "Which value it is stays unsaid. Look for casts, divisions and sums; try_cast gives NULL where cast fails.",
+            );
+        }
+        DataFusionError::ResourcesExhausted(_) => "it needs more memory than it may have".to_owned(),
+        DataFusionError::IoError(error) => format!("a file cannot be read or written ({})", error.kind()),
+        _ => "the query engine gave it up".to_owned(),
     };
-    let message = format!("the query of {what} failed: {said}");
-    let by_database = match error.find_root() {
-        DataFusionError::External(inner) => inner.downcast_ref::<Error>(),
+    Error::failed(format!("{what} failed: {said}"))
+}
+
+/// The error of ours behind one of a query, if it is one.
+fn own_error(root: &DataFusionError) -> Option<&Error> {
+    use arrow::error::ArrowError;
+    match root {
+        DataFusionError::External(inner) => inner.downcast_ref(),
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::ExternalError(inner) => inner.downcast_ref(),
+            _ => None,
+        },
         _ => None,
-    };
-    match by_database {
-        Some(error) => Error::new(error.kind(), message).passing_if(error.is_passing()),
-        None => Error::failed(message),
     }
 }
 

@@ -12,6 +12,7 @@ use imis_databases::{Error, ErrorKind};
 
 use crate::account::Reject;
 use crate::bind::RowWay;
+use crate::expression;
 use crate::fit::{Findings, rows_without, true_rows};
 use crate::functions::cell_text;
 use crate::rows::rename;
@@ -60,8 +61,8 @@ pub(crate) fn target_schema(way: &RowWay) -> SchemaRef {
 /// Only when the batch is not what the way expects; a row that cannot be mapped is a reject.
 pub(crate) fn map(way: &RowWay, batch: &RecordBatch) -> Result<Mapped, Error> {
     let odd = |e: arrow::error::ArrowError| Error::new(ErrorKind::Failed, "a batch cannot be mapped").caused_by(e);
-    let batch =
-        rename(batch, &way.schema).map_err(|e| Error::failed("a batch has other columns than asked").caused_by(e))?;
+    let batch = rename(batch, &way.schema)
+        .map_err(|e| expression::failed("giving a batch the columns that were asked for", &e))?;
     let mut failed: Vec<(usize, String)> = Vec::new();
     let mut rejected: Vec<Reject> = Vec::new();
     let mut filtered = 0;

@@ -268,7 +268,8 @@ async fn bound() -> Outcome<Bound> {
 async fn map() -> Outcome<Said> {
     let Bound { source, mapping, plan, .. } = &bound().await?;
     let watch = Watch::start();
-    let counts = run::scan(mapping, plan, source, None, false, &Silence).await?;
+    let extent = run::Extent { sample: false, max_cell: imis_databases::source::MAX_CELL };
+    let counts = run::scan(mapping, plan, source, None, extent, &Silence).await?;
     let rows = counts.rules.iter().map(|(_, counts)| counts.loaded).sum();
     Ok(watch.stop(rows))
 }

@@ -165,8 +165,8 @@ pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
         scan => {
             let bars = session.bars();
             let target = opened.target.as_ref();
-            let sample = scan == Scan::Sample;
-            let found = run::scan(&opened.bound, &plan, &opened.source, target, sample, &bars).await?;
+            let extent = run::Extent { sample: scan == Scan::Sample, max_cell: args.max_cell * 1024 * 1024 };
+            let found = run::scan(&opened.bound, &plan, &opened.source, target, extent, &bars).await?;
             bars.clear();
             Some(found)
         }

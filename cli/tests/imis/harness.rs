@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use imis_databases::postgres::baseline::Shape;
 use imis_fixtures::backend::{Backend, Birth, shared_folder};
 use imis_fixtures::postgres::Cluster;
+use imis_fixtures::sqlserver::{Options, SqlServer, Tables};
+use imis_schemas::{Catalog, Engine};
 
 /// A folder that goes when the test ends, and the command in it.
 pub(crate) struct Desk {
@@ -114,6 +116,44 @@ impl Said {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}:\n{}\n{}", self.stdout, self.stderr))
+    }
+}
+
+const LOOPBACK: &str = "Loopback!1";
+
+/// A SQL Server that ran a script, a target database that ran one, and a desk, on which `mapping.yaml` must be laid.
+pub(crate) struct Ends {
+    pub(crate) server: SqlServer,
+    pub(crate) desk: Desk,
+    pub(crate) database: String,
+}
+
+impl Ends {
+    pub(crate) async fn new(name: &str, source: &str, target: &str) -> Self {
+        let server =
+            SqlServer::start(Options::new(Tables::new(Catalog::new(Engine::Mssql)).unwrap(), LOOPBACK)).unwrap();
+        server.execute_script(source).unwrap();
+        let ends = Ends { server, desk: Desk::new().with("IMIS_MSSQL_PASSWORD", LOOPBACK), database: name.to_owned() };
+        Cluster::shared().create_database(&ends.database).await.unwrap();
+        ends.execute(target).await;
+        ends
+    }
+
+    pub(crate) async fn execute(&self, sql: &str) {
+        let client = Cluster::shared().connect(&self.database).await.unwrap();
+        client.batch_execute("SET application_name = 'imis'").await.unwrap();
+        client.batch_execute(sql).await.unwrap();
+    }
+
+    pub(crate) fn imis(&self, more: &[&str]) -> Said {
+        let from = format!("mssql://sa@127.0.0.1:{}/IMIS?encrypt=off", self.server.port());
+        let to = Cluster::shared().url(&self.database);
+        let ends = ["--from", &from, "--to", &to, "--mapping", "mapping.yaml"];
+        let mut all: Vec<&str> = more.iter().take(1).copied().chain(ends).chain(more.iter().skip(1).copied()).collect();
+        if more.first() == Some(&"migrate") {
+            all.extend(["--on-reject", "continue", "--allow-connected"]);
+        }
+        self.desk.imis(&all)
     }
 }
 

@@ -291,6 +291,16 @@ async fn a_hostile_postgresql() {
         }
         n => (0..900).flat_map(|i| row(u32::try_from(n * 900 + i).unwrap())).collect::<Vec<_>>(),
     };
+    // A text that says of itself that it has two gigabytes, in messages each of which is small.
+    let pieces = move |number| match number {
+        0 => prepared(),
+        1 => {
+            thread::sleep(Duration::from_millis(500));
+            let head = [&[0, 2, 0, 0, 0, 4, 0, 0, 0, 1][..], &0x7FFF_FFFF_u32.to_be_bytes()].concat();
+            [opened(), message(b'd', &head)].concat()
+        }
+        _ => message(b'd', &[65; 60_000]),
+    };
     // An answer with one column where seven were asked for, of another type.
     let other = move |number| match number {
         0 => {
@@ -376,6 +386,7 @@ async fn a_hostile_postgresql() {
         ("rows: of two gigabytes", ROWS, copies(claim(b'd')), 5, "larger than any may be"),
         ("rows: garbled", ROWS, copies(message(b'd', &[9; 90])), 5, "garbled"),
         ("rows: without end", ROWS, Mischief::Endless(Arc::new(rows)), 1, "more than"),
+        ("rows: two gigabytes in pieces", ROWS, Mischief::Endless(Arc::new(pieces)), 5, "garbled"),
     ];
     let cluster = Cluster::shared();
     cluster.create_database("hostile").await.unwrap();
@@ -390,7 +401,7 @@ async fn a_hostile_postgresql() {
     let arguments = |port: u16| {
         let url = format!("postgres://postgres@127.0.0.1:{port}/hostile?sslmode=disable&connect_timeout=3&silence=2");
         let url = url.replace("postgres@", &format!("postgres:{}@", cluster.password()));
-        ["snapshot", &url, "-o", "taken"].map(str::to_owned).to_vec()
+        ["snapshot", &url, "-o", "taken", "--max-cell", "8"].map(str::to_owned).to_vec()
     };
     suffer(cluster.port(), cases, arguments, &[cluster.password()]);
 }

@@ -20,6 +20,7 @@ mod oracle;
 mod plan;
 mod planted;
 mod refusals;
+mod rejects;
 mod releases;
 mod roles;
 mod routes;

@@ -7,7 +7,7 @@ use imis_fixtures::postgres::Cluster;
 use imis_fixtures::sqlserver::{Options, SqlServer, Tables};
 use serde_json::Value;
 
-use crate::harness::{Desk, Target, migrated};
+use crate::harness::{Desk, Ends, Target, migrated};
 
 const SECRET: &str = "Loopback!1";
 
@@ -66,4 +66,32 @@ async fn broken_keys_are_foretold_as_the_run_finds_them() {
         (&1.into(), &1.into())
     );
     assert_eq!(key("insurees", "CurrentVillage"), Value::Null, "the mapping makes 0 none before any key is looked at");
+}
+
+/// Rows that go before the first one comes are none that a row could name: a scan knows that as the run does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_and_the_run_agree_on_rows_that_go() {
+    for (policy, rejected) in [("discard", 1), ("replace", 1), ("{ merge: [id] }", 0)] {
+        let ends = Ends::new(
+            &format!("plan_existing_{}", policy.trim_matches(|c: char| !c.is_alphabetic()).replace(": [id", "")),
+            "CREATE TABLE dbo.Parents (Id int NOT NULL PRIMARY KEY);
+             CREATE TABLE dbo.Rows (Id int NOT NULL PRIMARY KEY, Parent int NULL);\nGO
+             INSERT INTO dbo.Parents (Id) VALUES (1);\nGO
+             INSERT INTO dbo.Rows (Id, Parent) VALUES (1, 1), (2, 5)",
+            "CREATE TABLE parents (id int PRIMARY KEY); INSERT INTO parents VALUES (5);
+             CREATE TABLE rows (id int PRIMARY KEY, parent int)",
+        )
+        .await;
+        ends.desk.write(
+            "mapping.yaml",
+            &format!(
+                "mapping: test/existing\nfrom: rows\nto: rows\nrules:\n  parents: {{ from: Parents, to: parents, existing: {policy} }}\n  \
+                 rows: {{ from: Rows, to: rows, keys: {{ parent: {{ to: parents.id, broken: reject }} }} }}\n"
+            ),
+        );
+        let scanned = ends.imis(&["plan", "--scan", "full", "--json"]).json();
+        let foretold = scanned["scan"]["keys"]["rejected"]["rows"].as_u64().unwrap_or(0);
+        let run = ends.imis(&["migrate", "--json"]).json();
+        assert_eq!((foretold, run["rejected"].as_u64()), (rejected, Some(rejected)), "{policy}: {scanned}");
+    }
 }

@@ -15,7 +15,7 @@ use imis_mappings::run::Progress;
 use imis_mappings::verify::{self, DifferenceKind, End, Options, Recorded, Verification};
 use imis_schemas::{Catalog, Engine};
 
-use crate::harness::Desk;
+use crate::harness::{Desk, Ends};
 use crate::types::{counterpart, mapping};
 
 const PASSWORD: &str = "Loopback!1";
@@ -489,4 +489,25 @@ async fn a_wrong_code_page_in_the_reader_is_found() {
     desk.imis(&["migrate", "--from", &url, "--to", &to, "--mapping", "words.yaml", "--allow-connected"]).done();
     let to = end(&to).await;
     assert_eq!(found(&proven(&desk, "words.yaml", &from, &to).await), ["changed 1 Name", "changed 4 Name"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_one_of_two_rules_leaves_is_told_with_that_rule() {
+    let ends = Ends::new(
+        "verify_left_out",
+        "CREATE TABLE dbo.Dogs (Id int NOT NULL PRIMARY KEY, Kind nvarchar(10) NULL);
+         CREATE TABLE dbo.Cats (Id int NOT NULL PRIMARY KEY);\nGO
+         INSERT INTO dbo.Dogs (Id, Kind) VALUES (1, N'small');\nGO
+         INSERT INTO dbo.Cats (Id) VALUES (2)",
+        "CREATE TABLE pets (id int PRIMARY KEY, kind varchar(10) DEFAULT 'any', note text DEFAULT 'none')",
+    )
+    .await;
+    let rules = "  dogs: { from: Dogs, to: pets }\n  cats: { from: Cats, to: pets }\n";
+    ends.desk.write("mapping.yaml", &format!("mapping: test/pets\nfrom: pets\nto: pets\nrules:\n{rules}"));
+    ends.imis(&["migrate"]).done();
+    let verified = ends.imis(&["verify", "--json"]).done().json();
+    let left_out = &verified["tables"][0]["left_out"];
+    let why = |at: usize| (left_out[at]["column"].as_str().unwrap(), left_out[at]["why"].as_str().unwrap());
+    let of_cats = "rule cats leaves it to the server's default, and rows do not say which rule brought them";
+    assert_eq!([why(0), why(1)], [("kind", of_cats), ("note", "the mapping leaves it to the server's default")]);
 }

@@ -16,6 +16,11 @@ use super::numeric;
 use crate::error::{Error, ErrorKind};
 use crate::source::{Chunk, RefusedRow};
 
+/// What a row may have beside two of the largest cells, and the header's extension at most.
+const MORE: usize = 1024 * 1024;
+/// The size of the end mark.
+const TRAILER: usize = 2;
+
 /// The item of a SELECT list that gives a column in the form that [`Decoder`] reads.
 pub(super) fn select_item(column: &TypedColumn) -> String {
     let name = Engine::Postgres.quote(&column.name);
@@ -150,6 +155,8 @@ pub(super) struct Decoder {
     seen: u64,
     bytes: usize,
     max_cell: usize,
+    /// What is gathered at most of a row that is not complete.
+    most: usize,
     refused: Vec<RefusedRow>,
     key: Vec<usize>,
 }
@@ -172,6 +179,7 @@ impl Decoder {
             seen: 0,
             bytes: 0,
             max_cell,
+            most: max_cell.saturating_mul(2).saturating_add(MORE),
             refused: Vec::new(),
             key,
         }
@@ -184,21 +192,30 @@ impl Decoder {
             // Signature, flags and the length of an extension, which we skip.
             let Some(extension) = self.buffer.get(15..19) else { return Ok(()) };
             let extension = u32::from_be_bytes([extension[0], extension[1], extension[2], extension[3]]) as usize;
+            if extension > MORE || !self.buffer.starts_with(b"PGCOPY\n\xff\r\n\0") {
+                return Err(garbled());
+            }
             if self.buffer.len() < 19 + extension {
                 return Ok(());
-            }
-            if !self.buffer.starts_with(b"PGCOPY\n\xff\r\n\0") {
-                return Err(garbled());
             }
             self.buffer.advance(19 + extension);
             self.started = true;
         }
         while !self.ended {
-            let Some(length) = self.row_length()? else { return Ok(()) };
+            let Some(length) = self.row_length()? else { break };
             let row = self.buffer.split_to(length).freeze();
             self.row(row)?;
         }
+        // A row comes in one message; who sends it in pieces may go on for as long as the row says that it is.
+        if self.buffer.len() > if self.ended { TRAILER } else { self.most } {
+            return Err(garbled());
+        }
         Ok(())
+    }
+
+    /// Refuses a stream that stopped before its end mark.
+    pub(super) fn end(&self) -> Result<(), Error> {
+        if self.ended { Ok(()) } else { Err(garbled()) }
     }
 
     /// How many bytes the next row has, once all of them are here. Sets `ended` at the end mark.
@@ -312,4 +329,53 @@ impl Builder {
 fn garbled() -> Error {
     Error::new(ErrorKind::Unreachable, "the server's COPY stream is garbled")
         .with_help("Try again; if it stays, report it.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+    const END: &[u8] = &[0xFF, 0xFF];
+
+    fn fed(pieces: &[&[u8]]) -> Result<Decoder, Error> {
+        let column = |name: &str, data_type| TypedColumn { name: name.to_owned(), data_type, nullable: true };
+        let columns = vec![column("id", DataType::Int), column("note", DataType::Text)];
+        let mut decoder = Decoder::new(columns, vec![0], 1000);
+        pieces.iter().try_for_each(|piece| decoder.feed(&Bytes::copy_from_slice(piece)))?;
+        Ok(decoder)
+    }
+
+    /// A row whose text says that it has so many bytes, without them.
+    fn head(length: i32) -> Vec<u8> {
+        [&[0, 2, 0, 0, 0, 4, 0, 0, 0, 7][..], &length.to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn a_stream_ends_where_it_says() {
+        let row = [&head(3)[..], b"abc"].concat();
+        assert!(fed(&[HEADER, &row, END]).unwrap().end().is_ok());
+        assert!(fed(&[HEADER, &row]).unwrap().end().is_err());
+        assert!(fed(&[]).unwrap().end().is_err());
+        assert!(fed(&[HEADER, &row, END, b"more"]).is_err());
+        assert!(fed(&[HEADER, &row, &END[..1], &END[1..], &row]).is_err());
+    }
+
+    #[test]
+    fn what_comes_in_pieces_is_gathered_up_to_a_bound() {
+        let (piece, large) = (vec![65; 60_000], head(0x7FFF_FFFF));
+        let mut pieces = vec![HEADER, &large];
+        pieces.extend([piece.as_slice()].repeat(17));
+        assert!(fed(&pieces).is_ok());
+        pieces.push(&piece);
+        assert!(fed(&pieces).is_err());
+        // A row that came whole is refused with its key, however large.
+        let whole = [&head(3_000_000)[..], &vec![65; 3_000_000]].concat();
+        let chunk = fed(&[HEADER, &whole]).unwrap().take().unwrap().unwrap();
+        assert_eq!(chunk.refused[0].key, [("id".to_owned(), "7".to_owned())]);
+        // The header has an extension, too.
+        let mut header = HEADER.to_vec();
+        header[15] = 0x7F;
+        assert!(fed(&[&header]).is_err());
+    }
 }

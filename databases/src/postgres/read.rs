@@ -10,33 +10,20 @@ use super::decode::{Decoder, select_item};
 use crate::error::{Error, ErrorKind};
 use crate::source::{ChunkStream, KeyRange, ReadRequest};
 
-/// Streams the rows of a request.
-#[expect(clippy::collapsible_if, reason = "the macro knows no chains of conditions")]
+/// Streams the rows of a request over a connection of a pool, which goes back there when the stream has ended.
 pub(super) fn stream(pool: Pool, request: ReadRequest) -> ChunkStream {
     Box::pin(async_stream::try_stream! {
-        let columns = columns(&request)?;
-        let sql = statement(&request, &columns);
-        let table = request.table.table_name();
-        let doing = format!("reading {table}");
-        let key = request.table.key_columns().iter().filter_map(|k| columns.iter().position(|c| c.name == *k)).collect();
-        let mut decoder = Decoder::new(columns, key, request.max_cell);
         pool.allow_cells(request.max_cell);
         let mut connection = pool.take().await?;
         connection.spoil();
-        let rows = connection.copy_out(&sql).await.map_err(|e| describe_error(e, &doing))?;
-        futures::pin_mut!(rows);
-        while let Some(bytes) = rows.next().await {
-            decoder.feed(&bytes.map_err(|e| describe_error(e, &doing))?)?;
-            believed(&request, decoder.seen())?;
-            if decoder.is_full(request.batch_rows, request.batch_bytes) {
-                if let Some(chunk) = decoder.take()? {
-                    yield chunk;
-                }
-            }
+        let connection = Arc::new(connection);
+        let mut chunks = read_within(Arc::clone(&connection), request);
+        while let Some(chunk) = chunks.next().await {
+            yield chunk?;
         }
-        connection.heal(&pool);
-        if let Some(chunk) = decoder.take()? {
-            yield chunk;
+        drop(chunks);
+        if let Some(mut connection) = Arc::into_inner(connection) {
+            connection.heal(&pool);
         }
     })
 }
@@ -63,6 +50,7 @@ pub fn read_within(connection: Arc<Connection>, request: ReadRequest) -> ChunkSt
                 }
             }
         }
+        decoder.end()?;
         if let Some(chunk) = decoder.take()? {
             yield chunk;
         }

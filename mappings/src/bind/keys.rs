@@ -8,7 +8,7 @@ use datafusion::logical_expr::LogicalPlan;
 use imis_schemas::{Column, Engine, Table, same_name};
 
 use super::{Binder, quoted};
-use crate::expression::{Expression, ExpressionError, columns_used, fold_names, schema_of, trouble};
+use crate::expression::{Expression, ExpressionError, columns_used, schema_of};
 use crate::fit::{Allowed, Fit, Unfit};
 use crate::language::{Located, MappingError, Place, Repair, Repeated, Rule, Step, UniqueRule};
 
@@ -371,22 +371,9 @@ impl Binder<'_> {
             ));
             return;
         }
-        let planned = match fold_names(&repair.query.value) {
-            Ok(sql) => match self.context.state().create_logical_plan(&sql).await {
-                Ok(plan) => Ok((sql, plan)),
-                Err(error) => Err(trouble(&error)),
-            },
-            Err(error) => Err(error),
-        };
-        let (sql, plan) = match planned {
+        let (sql, plan) = match self.planned(&repair.query.value).await {
             Ok(planned) => planned,
-            Err(error) => {
-                let text = match error {
-                    ExpressionError::UnknownColumn(name) => {
-                        format!("the query names a column `{name}` that is not there")
-                    }
-                    ExpressionError::Wrong(text) => text,
-                };
+            Err(text) => {
                 self.errors
                     .push(MappingError::at(&repair.query.place, format!("repair {}: {text}", repair.rule.value)));
                 return;

@@ -89,6 +89,16 @@ impl BoundMapping {
         self.release.as_ref()
     }
 
+    /// What becomes of the rows that a table of the target had: what the first of its rules says that does not refuse. A rule
+    /// that only sets columns has no say where another one fills the table.
+    pub(crate) fn existing(&self, table: &Table) -> &Existing {
+        let of_table = || self.rules.iter().filter(|rule| rule.target.table_name() == table.table_name());
+        let updates = |existing: &Existing| matches!(existing, Existing::Update { .. });
+        let only_updates = of_table().all(|rule| updates(&rule.existing));
+        let mut said = of_table().map(|rule| &rule.existing).filter(|existing| only_updates || !updates(existing));
+        said.find(|existing| **existing != Existing::Refuse).unwrap_or(&Existing::Refuse)
+    }
+
     /// What may be lost, as far as the catalogues tell.
     pub fn hazards(&self) -> &[Hazard] {
         &self.hazards

@@ -247,27 +247,32 @@ impl Binder<'_> {
     }
 
     pub(super) async fn tell(&mut self, rule: &Rule, tell: &Tell) {
-        let planned = match fold_names(&tell.query.value) {
-            Ok(sql) => {
-                self.context.state().create_logical_plan(&sql).await.map(|plan| (sql, plan)).map_err(|e| trouble(&e))
-            }
-            Err(error) => Err(error),
-        };
-        match planned {
+        match self.planned(&tell.query.value).await {
             Ok((sql, plan)) => self.tells.push(BoundTell {
                 rule: rule.name.value.clone(),
                 sql,
                 key: plan.schema().fields().first().map_or_else(String::new, |field| field.name().clone()),
                 text: tell.text.clone(),
             }),
-            Err(ExpressionError::UnknownColumn(name)) => {
-                let message = format!("rule {}: the query names a column `{name}` that is not there", rule.name.value);
-                self.errors.push(MappingError::at(&tell.query.place, message));
-            }
-            Err(ExpressionError::Wrong(text)) => {
+            Err(text) => {
                 self.errors.push(MappingError::at(&tell.query.place, format!("rule {}: {text}", rule.name.value)));
             }
         }
+    }
+
+    /// A query as it is run, with its plan; or what is wrong with it.
+    pub(super) async fn planned(&self, query: &str) -> Result<(String, LogicalPlan), String> {
+        let planned = match fold_names(query) {
+            Ok(sql) => match self.context.state().create_logical_plan(&sql).await {
+                Ok(plan) => Ok((sql, plan)),
+                Err(error) => Err(trouble(&error)),
+            },
+            Err(error) => Err(error),
+        };
+        planned.map_err(|error| match error {
+            ExpressionError::UnknownColumn(name) => format!("the query names a column `{name}` that is not there"),
+            ExpressionError::Wrong(text) => text,
+        })
     }
 
     pub(super) async fn query(
@@ -277,22 +282,9 @@ impl Binder<'_> {
         target: &Arc<Table>,
     ) -> Option<QueryWay> {
         let errors_before = self.errors.len();
-        let planned = match fold_names(&query.value) {
-            Ok(sql) => match self.context.state().create_logical_plan(&sql).await {
-                Ok(plan) => Ok((sql, plan)),
-                Err(error) => Err(trouble(&error)),
-            },
-            Err(error) => Err(error),
-        };
-        let (sql, plan) = match planned {
+        let (sql, plan) = match self.planned(&query.value).await {
             Ok(planned) => planned,
-            Err(error) => {
-                let text = match error {
-                    ExpressionError::UnknownColumn(name) => {
-                        format!("the query names a column `{name}` that is not there")
-                    }
-                    ExpressionError::Wrong(text) => text,
-                };
+            Err(text) => {
                 self.errors.push(MappingError::at(&query.place, format!("rule {}: {text}", rule.name.value)));
                 return None;
             }

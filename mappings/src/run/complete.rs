@@ -105,10 +105,13 @@ pub async fn whole(
     first: &RunState,
     second: Account,
 ) -> Result<Account, Error> {
-    let text = first.account.as_deref().unwrap_or_default();
-    let first: Account = serde_json::from_str(text)
-        .map_err(|e| Error::failed(format!("run {} has no account", first.run)).caused_by(e))?;
     let mut connection = Pool::new(address.clone()).take().await?;
+    let mut rejects = state::rejects(&mut connection, &first.run).await?;
+    let first = state::account(&*connection, &first.run)
+        .await?
+        .ok_or_else(|| Error::failed(format!("run {} has no account", first.run)))?;
+    let mut second = second;
+    rejects.append(&mut second.rejects);
     let mut whole = Account { started: first.started, notes: Vec::new(), ..second.clone() };
     // The source was read from the first read of the first run to the last of the second, as well as the weaker of the two.
     whole.reading.before = first.reading.before;
@@ -148,7 +151,8 @@ pub async fn whole(
             }
         };
         // What the completion replaces is right whatever the migrations did; elsewhere a row too many or too few is a fault.
-        let settled = second.tables.iter().any(|t| t.table == both.table && t.removed == t.before);
+        let replaced = |t: &TableAccount| t.removed == t.before && (t.before > 0 || t.loaded + t.computed > 0);
+        let settled = second.tables.iter().any(|t| t.table == both.table && replaced(t));
         if both.by_migrations != 0 {
             let n = both.by_migrations;
             let what = if n > 0 { format!("added {n} row(s) to") } else { format!("took {} row(s) from", -n) };
@@ -164,9 +168,6 @@ pub async fn whole(
     let new: Vec<TableAccount> = second.tables.iter().filter(|t| !known(&t.table)).cloned().collect();
     whole.tables.extend(new);
 
-    let mut rejects = first.rejects;
-    rejects.extend(second.rejects);
-    whole.rejects = rejects;
     let mut notes = first.notes;
     notes.append(&mut whole.notes);
     notes.extend(second.notes);
@@ -185,6 +186,7 @@ pub async fn whole(
     state::set_phase(&transaction, &whole.run, Phase::Accounted).await?;
     transaction.commit().await.map_err(doing)?;
     reached("whole-committed");
+    whole.rejects = rejects;
     Ok(whole)
 }
 

@@ -16,9 +16,12 @@ const PG: Engine = Engine::Postgres;
 
 pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> Result<Vec<String>, Error> {
     let mut connection = target.pool.take().await?;
-    if state::phase(&*connection, &target.run).await? < Some(Phase::Finished) {
-        let doing = |e| describe_error(e, "putting keys and indexes back");
-        let transaction = connection.transaction().await.map_err(doing)?;
+    let doing = |e| describe_error(e, "putting keys and indexes back");
+    let transaction = connection.transaction().await.map_err(doing)?;
+    if state::hold_phase(&transaction, &target.run).await? >= Some(Phase::Finished) {
+        // An earlier try did it.
+        transaction.rollback().await.map_err(doing)?;
+    } else {
         put_back(target, &transaction).await?;
         let own = tables_of(mapping);
         // The migrations made generators after the first run had set those that were there.
@@ -28,6 +31,7 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
             set_generators(target, &transaction, &table).await?;
             reached("finish-generators");
         }
+        note_end(target, mapping, &transaction).await?;
         state::set_phase(&transaction, &target.run, Phase::Finished).await?;
         reached("finish-noted");
         transaction.commit().await.map_err(doing)?;
@@ -46,6 +50,22 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
              locations without limit of time."
             .to_owned(),
     ])
+}
+
+/// Notes by what an undo will know that somebody has changed the target since: no row is written after this transaction.
+async fn note_end(target: &PostgresTarget, mapping: &BoundMapping, transaction: &Transaction<'_>) -> Result<(), Error> {
+    let doing = |e| describe_error(e, "noting where the run ended");
+    let last = "UPDATE imis_migration.run SET last_xid = txid_current() WHERE run = $1";
+    transaction.execute(last, &[&target.run]).await.map_err(doing)?;
+    for table in tables_of(mapping) {
+        let after = format!(
+            "UPDATE imis_migration.image SET after = (SELECT count(*) FROM {}) \
+             WHERE run = $1 AND schema_name = $2 AND table_name = $3",
+            table.table_name().sql(PG)
+        );
+        transaction.execute(&after, &[&target.run, &table.schema, &table.name]).await.map_err(doing)?;
+    }
+    Ok(())
 }
 
 /// Runs what makes dropped things anew: indexes first, so that keys find them.

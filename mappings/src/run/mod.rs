@@ -39,8 +39,9 @@ pub use complete::{Completion, completion, django_ran, whole};
 pub(crate) use keys::filled_last;
 pub use postgres::PostgresTarget;
 pub use prepare::{migrated_already, not_migrated};
-pub use scan::{BrokenKey, BrokenKeys, Scanned, scan};
+pub use scan::{BrokenKey, BrokenKeys, Extent, Scanned, scan};
 pub use snapshot::SnapshotTarget;
+pub(crate) use state::paged;
 pub use state::{Phase, RunState, rejects_of as rejects, runs};
 pub use take_away::as_it_was;
 pub use target::Target;
@@ -243,7 +244,9 @@ impl Run<'_> {
                 .filter_map(|(r, _)| r.note.clone()),
         );
         let tables = self.target.tables(self.mapping, &rules).await?;
-        let account = Account {
+        let rejects = self.target.rejects().await?;
+        // It is stored without the rejected rows, which the target has already and of which there may be many.
+        let mut account = Account {
             imis: FORMAT,
             run: self.target.run_id(),
             mapping: self.plan.mapping.clone(),
@@ -255,10 +258,11 @@ impl Run<'_> {
             reading: self.plan.reading.clone().until(self.source.mark().await),
             rules,
             tables,
-            rejects: self.target.rejects().await?,
+            rejects: Vec::new(),
             notes,
         };
         self.target.close(&account).await?;
+        account.rejects = rejects;
         Ok(account)
     }
 

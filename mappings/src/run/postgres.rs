@@ -431,7 +431,8 @@ impl Target for PostgresTarget {
             let (before, returned) = kept.get(&table.name).copied().unwrap_or_default();
             connection
                 .execute(
-                    "UPDATE imis_migration.image SET after = $3 WHERE run = $1 AND table_name = $2",
+                    // What was counted when the run finished stays: who changes the target later is found out by it.
+                    "UPDATE imis_migration.image SET after = coalesce(after, $3) WHERE run = $1 AND table_name = $2",
                     &[&self.run, &table.name, &after],
                 )
                 .await
@@ -449,7 +450,7 @@ impl Target for PostgresTarget {
     }
 
     async fn rejects(&self) -> Result<Vec<RejectedRow>, Error> {
-        state::rejects(&*self.pool.take().await?, &self.run).await
+        state::rejects(&mut *self.pool.take().await?, &self.run).await
     }
 
     async fn close(&self, account: &Account) -> Result<(), Error> {
@@ -459,7 +460,12 @@ impl Target for PostgresTarget {
         let text = serde_json::to_string(account).unwrap_or_default();
         let transaction = connection.transaction().await.map_err(doing)?;
         transaction
-            .execute("UPDATE imis_migration.run SET account = $2, finished = now(), last_xid = txid_current() WHERE run = $1", &[&self.run, &text])
+            .execute(
+                // The last transaction that changed rows is the one in which the run finished.
+                "UPDATE imis_migration.run SET account = $2, finished = now(), last_xid = coalesce(last_xid, txid_current()) \
+                 WHERE run = $1",
+                &[&self.run, &text],
+            )
             .await
             .map_err(doing)?;
         // A run that completes another has only half of the account yet; `whole` writes the rest and ends it.

@@ -145,13 +145,6 @@ async fn refuse_used(mapping: &BoundMapping, transaction: &Transaction<'_>) -> R
     Ok(())
 }
 
-/// The policy for rows of a table: that of the first of its rules which does not refuse.
-fn policy<'a>(mapping: &'a BoundMapping, table: &Table) -> &'a Existing {
-    let mut policies =
-        mapping.rules.iter().filter(|r| r.target.table_name() == table.table_name()).map(|r| &r.existing);
-    policies.find(|p| **p != Existing::Refuse).unwrap_or(&Existing::Refuse)
-}
-
 /// Copies the rows of tables that have some; gives back the tables whose rows go. Refuses where the mapping does.
 async fn keep_images<'a>(
     target: &PostgresTarget,
@@ -172,7 +165,7 @@ async fn keep_images<'a>(
         let stays = super::update::only_updates(mapping, table);
         let image = (before > 0 && !stays).then(|| format!("image_{}_{number}", target.run));
         if let Some(image) = &image {
-            if *policy(mapping, table) == Existing::Refuse {
+            if *mapping.existing(table) == Existing::Refuse {
                 refused.push(format!("{name} ({before})"));
                 continue;
             }
@@ -194,7 +187,7 @@ async fn keep_images<'a>(
                     &before,
                     &if stays { before } else { 0 },
                     &stays,
-                    &(*policy(mapping, table) == Existing::Discard),
+                    &(*mapping.existing(table) == Existing::Discard),
                 ],
             )
             .await
@@ -242,7 +235,7 @@ pub(super) async fn settle(
             .map_err(doing)?;
         let Some(row) = row else { continue };
         let image = format!("imis_migration.{}", PG.quote(row.get(0)));
-        let policy = policy(mapping, &table);
+        let policy = mapping.existing(&table);
         let (by, preserve) = match policy {
             Existing::Keep { by } => (by, &[] as &[String]),
             Existing::Merge { by, preserve } => (by, preserve.as_slice()),

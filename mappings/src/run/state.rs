@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use imis_databases::postgres::{Pool, describe_error};
 use imis_databases::{Error, PostgresAddress};
-use tokio_postgres::{GenericClient, Row};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, GenericClient, Row};
 
-use crate::account::{Counts, Reject, RejectedRow};
+use crate::account::{Account, Counts, Reject, RejectedRow};
 
 /// The tables of the state. Nothing here holds a value of a cell but surrogate keys and, in `repair`, the values that a
 /// repair found and left (mostly keys); `image_...` tables hold the rows that a run replaced, `change_...` tables
@@ -43,6 +44,10 @@ CREATE TABLE IF NOT EXISTS imis_migration.change (
     image_name text NOT NULL, key_columns text[] NOT NULL, set_columns text[] NOT NULL, updated bigint, away bigint,
     PRIMARY KEY (run, rule));
 ";
+
+/// How many rows of an answer are asked for at once. What a server may say in one answer is bounded, and what a run remembers
+/// row by row is not.
+const PAGE: i32 = 2_000;
 
 /// The phases of a run, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,8 +99,6 @@ pub struct RunState {
     pub mapping: String,
     /// Its plan, as JSON.
     pub plan: String,
-    /// Its account, as JSON, once it has one.
-    pub account: Option<String>,
 }
 
 /// The runs of a target, latest first; none where there is no state.
@@ -108,20 +111,44 @@ pub async fn runs(address: &PostgresAddress) -> Result<Vec<RunState>, Error> {
 }
 
 pub(super) async fn all(client: &impl GenericClient) -> Result<Vec<RunState>, Error> {
-    let asked = |e| describe_error(e, "reading the state of earlier runs");
-    let there = client.query_one("SELECT to_regclass('imis_migration.run') IS NOT NULL", &[]).await.map_err(asked)?;
-    if !there.get::<_, bool>(0) {
+    if !is_there(client).await? {
         return Ok(Vec::new());
     }
     let rows = client
         .query(
-            "SELECT run, to_char(started, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), phase, mapping, plan, account \
+            "SELECT run, to_char(started, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), phase, mapping, plan \
              FROM imis_migration.run ORDER BY started DESC, run DESC",
             &[],
         )
         .await
-        .map_err(asked)?;
+        .map_err(|e| describe_error(e, "reading the state of earlier runs"))?;
     Ok(rows.iter().filter_map(run_state).collect())
+}
+
+async fn is_there(client: &impl GenericClient) -> Result<bool, Error> {
+    let there = client.query_one("SELECT to_regclass('imis_migration.run') IS NOT NULL", &[]).await;
+    Ok(there.map_err(|e| describe_error(e, "looking for the state of earlier runs"))?.get(0))
+}
+
+/// Hands on the rows of an answer, page by page, as one moment saw them.
+pub(crate) async fn paged(
+    client: &mut Client,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+    doing: &str,
+    mut each: impl FnMut(&Row) + Send,
+) -> Result<(), Error> {
+    let asked = |e| describe_error(e, doing);
+    let transaction = client.transaction().await.map_err(asked)?;
+    let portal = transaction.bind(sql, parameters).await.map_err(asked)?;
+    loop {
+        let page = transaction.query_portal(&portal, PAGE).await.map_err(asked)?;
+        if page.is_empty() {
+            break;
+        }
+        page.iter().for_each(&mut each);
+    }
+    transaction.commit().await.map_err(asked)
 }
 
 fn run_state(row: &Row) -> Option<RunState> {
@@ -131,7 +158,6 @@ fn run_state(row: &Row) -> Option<RunState> {
         phase: Phase::parse(row.get(2))?,
         mapping: row.get(3),
         plan: row.get(4),
-        account: row.get(5),
     })
 }
 
@@ -140,7 +166,41 @@ pub(super) async fn create(client: &impl GenericClient) -> Result<(), Error> {
 }
 
 pub(super) async fn phase(client: &impl GenericClient, run: &str) -> Result<Option<Phase>, Error> {
-    Ok(all(client).await?.into_iter().find(|state| state.run == run).map(|state| state.phase))
+    if !is_there(client).await? {
+        return Ok(None);
+    }
+    phase_where(client, run, "").await
+}
+
+/// The same in a transaction, which holds it: another try of the run that has not ended yet is waited for.
+pub(super) async fn hold_phase(client: &impl GenericClient, run: &str) -> Result<Option<Phase>, Error> {
+    phase_where(client, run, "FOR UPDATE").await
+}
+
+async fn phase_where(client: &impl GenericClient, run: &str, held: &str) -> Result<Option<Phase>, Error> {
+    let row = client
+        .query_opt(&format!("SELECT phase FROM imis_migration.run WHERE run = $1 {held}"), &[&run])
+        .await
+        .map_err(|e| describe_error(e, "reading the phase of the run"))?;
+    Ok(row.and_then(|row| Phase::parse(row.get(0))))
+}
+
+/// The account that is stored with a run, if there is one, without the rows that were rejected: they stand in `rejects`.
+pub(super) async fn account(client: &impl GenericClient, run: &str) -> Result<Option<Account>, Error> {
+    // Earlier versions stored the rejected rows with it, and there may be more of them than go into an answer.
+    let row = client
+        .query_opt(
+            "SELECT CASE WHEN length(account) > 16777216 THEN (account::jsonb - 'rejects'::text)::text ELSE account END \
+             FROM imis_migration.run WHERE run = $1",
+            &[&run],
+        )
+        .await
+        .map_err(|e| describe_error(e, "reading the account of a run"))?;
+    let Some(text) = row.and_then(|row| row.get::<_, Option<String>>(0)) else { return Ok(None) };
+    let mut account: Account = serde_json::from_str(&text)
+        .map_err(|e| Error::failed(format!("the account of run {run} cannot be read")).caused_by(e))?;
+    account.rejects = Vec::new();
+    Ok(Some(account))
 }
 
 pub(super) async fn set_phase(client: &impl GenericClient, run: &str, phase: Phase) -> Result<(), Error> {
@@ -194,28 +254,26 @@ pub(super) async fn write_rejects(
     Ok(())
 }
 
-pub(super) async fn rejects(client: &impl GenericClient, run: &str) -> Result<Vec<RejectedRow>, Error> {
-    let rows = client
-        .query(
-            "SELECT rule, table_name, row_key, column_name, reason, cause FROM imis_migration.rejects WHERE run = $1 \
-             ORDER BY rule, table_name, row_key",
-            &[&run],
-        )
-        .await
-        .map_err(|e| describe_error(e, "reading rejected rows"))?;
-    Ok(rows
-        .iter()
-        .map(|row| RejectedRow {
-            rule: row.get(0),
-            table: row.get(1),
-            reject: Reject {
-                key: serde_json::from_str(row.get(2)).unwrap_or_default(),
-                column: row.get(3),
-                reason: row.get(4),
-                cause: row.get::<_, Option<String>>(5).and_then(|text| serde_json::from_str(&text).ok()),
-            },
-        })
-        .collect())
+pub(super) async fn rejects(client: &mut Client, run: &str) -> Result<Vec<RejectedRow>, Error> {
+    let sql = "SELECT rule, table_name, row_key, column_name, reason, cause FROM imis_migration.rejects WHERE run = $1 \
+               ORDER BY rule, table_name, row_key";
+    let mut rejects = Vec::new();
+    let each = |row: &Row| rejects.push(rejected_row(row));
+    paged(client, sql, &[&run], "reading rejected rows", each).await?;
+    Ok(rejects)
+}
+
+fn rejected_row(row: &Row) -> RejectedRow {
+    RejectedRow {
+        rule: row.get(0),
+        table: row.get(1),
+        reject: Reject {
+            key: serde_json::from_str(row.get(2)).unwrap_or_default(),
+            column: row.get(3),
+            reason: row.get(4),
+            cause: row.get::<_, Option<String>>(5).and_then(|text| serde_json::from_str(&text).ok()),
+        },
+    }
 }
 
 /// The rows that a run rejected; of the latest run that was not undone, when none is named.
@@ -223,11 +281,11 @@ pub(super) async fn rejects(client: &impl GenericClient, run: &str) -> Result<Ve
 /// # Errors
 /// When there is no such run, or the server fails.
 pub async fn rejects_of(address: &PostgresAddress, run: Option<&str>) -> Result<Vec<RejectedRow>, Error> {
-    let connection = Pool::new(address.clone()).take().await?;
+    let mut connection = Pool::new(address.clone()).take().await?;
     let found = all(&*connection)
         .await?
         .into_iter()
         .find(|state| run.map_or(state.phase != Phase::Undone, |name| name == state.run))
         .ok_or_else(|| Error::new(imis_databases::ErrorKind::Usage, "there is no such run in this database"))?;
-    rejects(&*connection, &found.run).await
+    rejects(&mut connection, &found.run).await
 }

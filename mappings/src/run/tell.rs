@@ -5,6 +5,7 @@ use datafusion::prelude::SessionContext;
 use imis_databases::Error;
 
 use crate::bind::BoundTell;
+use crate::expression::query_failed;
 
 /// How many keys a note names.
 const NAMED: usize = 40;
@@ -13,8 +14,8 @@ const NAMED: usize = 40;
 pub(super) async fn notes(context: &SessionContext, tells: &[BoundTell]) -> Result<Vec<String>, Error> {
     let mut notes = Vec::new();
     for tell in tells {
-        let doing = |e| Error::failed(format!("what rule {} tells cannot be found out", tell.rule)).caused_by(e);
-        let batches = context.sql(&tell.sql).await.map_err(doing)?.collect().await.map_err(doing)?;
+        let failed = |e| query_failed(&format!("what rule {} tells", tell.rule), &e);
+        let batches = context.sql(&tell.sql).await.map_err(failed)?.collect().await.map_err(failed)?;
         let count: usize = batches.iter().map(|batch| batch.num_rows()).sum();
         if count == 0 {
             continue;

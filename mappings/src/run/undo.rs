@@ -8,7 +8,7 @@ use tokio_postgres::Transaction;
 
 use super::failpoint::reached;
 use super::postgres::PostgresTarget;
-use super::state::{self, Phase};
+use super::state::{self, Phase, RunState};
 
 const PG: Engine = Engine::Postgres;
 
@@ -20,18 +20,11 @@ const PG: Engine = Engine::Postgres;
 pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String, Error> {
     let pool = Pool::new(address.clone());
     let mut connection = pool.take().await?;
-    let all = state::all(&*connection).await?;
-    let found = all
-        .into_iter()
-        .find(|state| run.map_or(state.phase != Phase::Undone, |name| name == state.run))
-        .ok_or_else(|| {
-            Error::new(ErrorKind::Usage, "there is no run to undo").with_help("`imis runs` lists the runs of a target.")
-        })?;
-    if found.phase == Phase::Undone {
-        return Err(Error::new(ErrorKind::Usage, format!("run {} was undone already", found.run)));
-    }
+    let found = choose(state::all(&*connection).await?, run)?;
     let target = PostgresTarget::new(address, Arc::new(Catalog::new(PG)), found.run.clone());
     target.take_lock().await?;
+    // Whoever had the lock until now may have gone on with the run, or taken it back.
+    let found = choose(state::all(&*connection).await?, Some(&found.run))?;
     state::create(&*connection).await?;
     super::complete::refuse_migrated_since(&*connection, &found).await?;
     let doing = |e| describe_error(e, "undoing the run");
@@ -139,6 +132,19 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
     transaction.commit().await.map_err(doing)?;
     reached("undo-committed");
     Ok(found.run)
+}
+
+/// The run that is meant, among all of a target.
+fn choose(all: Vec<RunState>, run: Option<&str>) -> Result<RunState, Error> {
+    let is_meant = |state: &RunState| run.map_or(state.phase != Phase::Undone, |name| name == state.run);
+    match all.into_iter().find(is_meant) {
+        Some(found) if found.phase == Phase::Undone => {
+            Err(Error::new(ErrorKind::Usage, format!("run {} was undone already", found.run)))
+        }
+        Some(found) => Ok(found),
+        None => Err(Error::new(ErrorKind::Usage, "there is no run to undo")
+            .with_help("`imis runs` lists the runs of a target.")),
+    }
 }
 
 /// Refuses when a row of the table was written by a transaction after the run's last one.

@@ -232,10 +232,11 @@ async fn change(
 /// Gives the rows that a run changed their former values, the last change first.
 pub(super) async fn undo(transaction: &Transaction<'_>, run: &str) -> Result<(), Error> {
     let doing = |e| describe_error(e, "taking changes back");
+    // The names end with the number of the change, and as a text 10 comes before 2.
     let changes = transaction
         .query(
             "SELECT schema_name, table_name, stage_name, image_name, key_columns, set_columns FROM imis_migration.change \
-             WHERE run = $1 ORDER BY image_name DESC",
+             WHERE run = $1 ORDER BY length(image_name) DESC, image_name DESC",
             &[&run],
         )
         .await

@@ -51,6 +51,8 @@ pub(crate) struct Found {
     pub(crate) to_rows: u64,
     pub(crate) equal: u64,
     pub(crate) unexplained: BTreeMap<DifferenceKind, u64>,
+    /// Of these, rows of `from` that no key names.
+    nameless: BTreeMap<DifferenceKind, u64>,
     pub(crate) explained: BTreeMap<String, u64>,
     pub(crate) differences: Vec<Difference>,
     /// Differences that were gone at the second look.
@@ -81,8 +83,10 @@ impl Found {
         if self.columns.is_empty() {
             self.columns = other.columns;
         }
-        for (kind, count) in other.unexplained {
-            *self.unexplained.entry(kind).or_default() += count;
+        for (mine, theirs) in [(&mut self.unexplained, other.unexplained), (&mut self.nameless, other.nameless)] {
+            for (kind, count) in theirs {
+                *mine.entry(kind).or_default() += count;
+            }
         }
         for (name, count) in other.explained {
             *self.explained.entry(name).or_default() += count;
@@ -243,7 +247,47 @@ impl Comparison {
             explained,
             why: Some(lost.reason),
         };
-        found.note(difference, 1, self.limit);
+        self.note(difference, 1, found);
+    }
+
+    /// Counts a difference; apart, where a reject without key may be its reason.
+    fn note(&self, difference: Difference, rows: u64, found: &mut Found) {
+        let is_of_from = difference.from_times > difference.to_times;
+        if difference.explained.is_none() && is_of_from && self.reasons.is_nameless(&difference) {
+            *found.nameless.entry(difference.kind).or_default() += rows;
+        }
+        found.note(difference, rows, self.limit);
+    }
+
+    /// Rejects that name no row explain as many rows as they are, and no more: first those that cannot be read or mapped now
+    /// either, then rows that are missing.
+    fn explain_nameless(&self, found: &mut Found) {
+        let mut left = self.reasons.nameless();
+        for kind in [DifferenceKind::Unreadable, DifferenceKind::Doubled, DifferenceKind::Missing] {
+            let may_be = match self.form.identity {
+                // Married rows are missing no more, and of those that were not looked at again none has a key either.
+                Identity::Content if kind == DifferenceKind::Missing => &found.unexplained,
+                _ => &found.nameless,
+            };
+            let explained = left.min(may_be.get(&kind).copied().unwrap_or_default());
+            if explained == 0 {
+                continue;
+            }
+            left -= explained;
+            let count = found.unexplained.entry(kind).or_default();
+            *count = count.saturating_sub(explained);
+            *found.explained.entry("rejected".to_owned()).or_default() += explained;
+            let mut to_tell = explained;
+            for difference in found.differences.iter_mut().filter(|d| d.kind == kind && d.explained.is_none()) {
+                let rows = difference.from_times.saturating_sub(difference.to_times);
+                if (1..=to_tell).contains(&rows) && self.reasons.is_nameless(difference) {
+                    to_tell -= rows;
+                    difference.explained = Some("rejected".to_owned());
+                    let why = "a row without key was rejected; which one cannot be told";
+                    difference.why.get_or_insert_with(|| why.to_owned());
+                }
+            }
+        }
     }
 
     /// Walks both piles at once; counts what is equal and gives the ids of what is not.
@@ -390,7 +434,7 @@ impl Comparison {
                 }
                 difference.rule = row.rule.and_then(|rule| self.reasons.rules.get(rule).cloned());
                 self.reasons.explain(&mut difference, &row);
-                found.note(difference, pair.rows, self.limit);
+                self.note(difference, pair.rows, found);
             }
         }
         Ok(())
@@ -459,8 +503,9 @@ impl Comparison {
 pub(crate) async fn compare(comparison: Arc<Comparison>, ranges: Vec<KeyRange>, jobs: usize) -> Result<Found, Error> {
     let limit = comparison.limit;
     let is_content = comparison.form.identity == Identity::Content;
-    let mut found = stream::iter(ranges.into_iter().map(|range| Ok::<_, Error>((Arc::clone(&comparison), range))))
-        .map_ok(|(comparison, range)| comparison.range(range))
+    let each = Arc::clone(&comparison);
+    let mut found = stream::iter(ranges.into_iter().map(move |range| Ok::<_, Error>((Arc::clone(&each), range))))
+        .map_ok(|(comparison, range): (Arc<Comparison>, KeyRange)| comparison.range(range))
         .try_buffer_unordered(jobs.max(1))
         .try_fold(Found::default(), |mut all, found| async move {
             all.add(found, limit);
@@ -470,6 +515,7 @@ pub(crate) async fn compare(comparison: Arc<Comparison>, ranges: Vec<KeyRange>, 
     if is_content {
         marry(&mut found);
     }
+    comparison.explain_nameless(&mut found);
     found.differences.sort_by_cached_key(|d| (d.explained.is_some(), numbers_first(&d.key), d.kind));
     Ok(found)
 }

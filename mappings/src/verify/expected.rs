@@ -51,17 +51,11 @@ pub(crate) fn rules_compared<'a>(mapping: &'a BoundMapping, table: &Table) -> Ve
     all.into_iter().filter(|(_, rule)| only_sets || !sets(rule)).collect()
 }
 
-/// What becomes of the rows that a table had: the first of its rules that says something.
-pub(crate) fn policy(mapping: &BoundMapping, table: &Table) -> Existing {
-    let compared = rules_compared(mapping, table);
-    let mut said = compared.iter().map(|(_, rule)| &rule.existing);
-    said.find(|existing| **existing != Existing::Refuse).cloned().unwrap_or_default()
-}
-
 /// The form in which a target table is compared, and the columns that cannot be.
 pub(crate) fn form(mapping: &BoundMapping, table: &Table) -> (Form, Vec<LeftOut>) {
     let compared = rules_compared(mapping, table);
-    let ways: Vec<&RowWay> = compared.iter().filter_map(|(_, rule)| way(rule)).collect();
+    let ways: Vec<(&str, &RowWay)> =
+        compared.iter().filter_map(|(_, rule)| Some((rule.name.as_str(), way(rule)?))).collect();
     let sets_only = compared.iter().all(|(_, rule)| matches!(rule.existing, Existing::Update { .. }));
     // Columns that rules set in rows which other rules brought have two values to be held against; they are told, not compared.
     let set_later = |name: &str| {
@@ -75,18 +69,28 @@ pub(crate) fn form(mapping: &BoundMapping, table: &Table) -> (Form, Vec<LeftOut>
     let mut columns = Vec::new();
     for column in &table.columns {
         let data_type = column.data_type(Engine::Postgres);
-        let given = |way: &&RowWay| way.columns.iter().any(|(_, fit)| fit.column().name == column.name);
-        let why = match (ways.iter().all(given) && !ways.is_empty(), column.computed.is_some()) {
-            (_, true) => Some("the server computes it"),
-            _ if set_later(&column.name) => Some("a rule sets it in rows that are there"),
-            (false, _) if sets_only => Some("the mapping does not touch it"),
-            (false, _) if column.identity || column.default.is_some() => {
-                Some("the mapping leaves it to the server's default")
+        let gives = |way: &RowWay| way.columns.iter().any(|(_, fit)| fit.column().name == column.name);
+        let lacking: Vec<&str> = ways.iter().filter(|(_, way)| !gives(way)).map(|(rule, _)| *rule).collect();
+        let by_server = column.identity || column.default.is_some();
+        let why = match (lacking.is_empty() && !ways.is_empty(), column.computed.is_some()) {
+            (_, true) => Some("the server computes it".to_owned()),
+            _ if set_later(&column.name) => Some("a rule sets it in rows that are there".to_owned()),
+            (false, _) if sets_only => Some("the mapping does not touch it".to_owned()),
+            (false, _) if by_server && lacking.len() == ways.len() => {
+                Some("the mapping leaves it to the server's default".to_owned())
+            }
+            // A row of the target does not say which rule brought it, so there is nothing to hold its default against.
+            (false, _) if by_server => {
+                let (is, them) = if lacking.len() == 1 { ("rule", "leaves") } else { ("rules", "leave") };
+                let lacking = lacking.join(", ");
+                Some(format!(
+                    "{is} {lacking} {them} it to the server's default, and rows do not say which rule brought them"
+                ))
             }
             _ => None,
         };
         match why {
-            Some(why) => left_out.push(LeftOut { column: column.name.clone(), why: why.to_owned() }),
+            Some(why) => left_out.push(LeftOut { column: column.name.clone(), why }),
             None => columns.push(Compared {
                 name: column.name.clone(),
                 kind: Kind::of(&data_type),
@@ -121,8 +125,10 @@ pub(crate) fn parts(mapping: &BoundMapping, table: &Table, form: &Form, made: &M
             let take = form.columns.iter().map(|column| place(&column.name)).collect();
             match &rule.way {
                 // A query that has not been run yet has no rows so far.
-                Way::Query(_) => Some(RulePart { rule: at, take, made: Some(Arc::clone(made.get(&at)?)) }),
-                _ => Some(RulePart { rule: at, take, made: None }),
+                Way::Query(_) => {
+                    Some(RulePart { rule: at, take, made: Some(Arc::clone(made.get(&at)?)), counted: None })
+                }
+                _ => Some(RulePart { rule: at, take, made: None, counted: None }),
             }
         })
         .collect()
@@ -137,6 +143,7 @@ pub(crate) fn image_side(target: &Arc<dyn Source>, table: &Table, image: &str, f
         columns: form.columns.iter().map(|c| c.name.clone()).collect(),
         split: None,
         max_cell,
+        counted: None,
     })
 }
 
@@ -155,7 +162,10 @@ pub(crate) async fn queries(
     let source = SourceRows { source: Arc::clone(from.0), catalog: Arc::clone(from.1) };
     register(context, "source", Arc::new(OrEmpty::new(Arc::new(source), mapping.fallback.clone())));
     let before: Arc<dyn Rows> = match (&recorded.address, &recorded.run) {
-        (Some(address), Some(run)) => PostgresTarget::new(address, Arc::clone(to.1), run.clone()).rows_before().await?,
+        (Some(address), Some(run)) => {
+            let target = PostgresTarget::new(address, Arc::clone(to.1), run.clone());
+            target.completing(recorded.completes.as_deref()).rows_before().await?
+        }
         _ => Arc::new(NoRows(Catalog::clone(to.1))),
     };
     register(context, "before", before);

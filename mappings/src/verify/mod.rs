@@ -35,7 +35,7 @@ use imis_databases::{Error, ErrorKind, KeyRange, Source, plan_ranges};
 use imis_schemas::{Catalog, Engine, Table, same_name};
 
 use self::compare::{Comparison, Found, compare};
-use self::expected::{form, image_side, parts, policy, queries, rules_compared};
+use self::expected::{form, image_side, parts, queries, rules_compared, way};
 use self::reasons::Reasons;
 use self::side::{RulesSide, Side, TableSide};
 use crate::bind::{BoundMapping, BoundStep, Way};
@@ -231,8 +231,8 @@ impl Verifier {
         made: &expected::Made,
     ) -> Result<Task, Error> {
         let (form, left_out) = form(mapping, table);
-        let parts = parts(mapping, table, &form, made);
-        let existing = policy(mapping, table);
+        let mut parts = parts(mapping, table, &form, made);
+        let existing = mapping.existing(table).clone();
         let rules = rules_compared(mapping, table);
 
         // Split where one rule of rows carries the key over as it is.
@@ -270,13 +270,14 @@ impl Verifier {
             .map(|image| image_side(&self.to.source, table, image, &form, self.options.max_cell));
 
         let mut from_count = 0;
-        for part in &parts {
+        for part in &mut parts {
             from_count += match (&part.made, mapping.rules.get(part.rule).and_then(|rule| rule.source.as_ref())) {
                 (Some(made), _) => made.iter().map(|batch| batch.num_rows() as u64).sum(),
-                (None, Some(source)) => self.from.source.count(source).await?,
+                (None, Some(source)) => *part.counted.insert(self.from.source.count(source).await?),
                 (None, None) => 0,
             };
         }
+        let to_count = self.to.source.count(table).await?;
         let keys = || rules.iter().flat_map(|(_, rule)| &rule.keys);
         let steps = |is: fn(&BoundStep) -> bool| {
             keys().filter(move |key| key.steps.iter().any(is)).map(|key| key.column.clone()).collect::<Vec<_>>()
@@ -285,6 +286,11 @@ impl Verifier {
             recorded: Arc::clone(recorded),
             table: table.name.clone(),
             rules: Arc::new(mapping.rules.iter().map(|rule| rule.name.clone()).collect()),
+            keyless: rules
+                .iter()
+                .filter(|(_, rule)| way(rule).is_some_and(|way| way.key.is_empty()))
+                .map(|(_, rule)| rule.name.clone())
+                .collect(),
             spelling: steps(|step| matches!(step, BoundStep::Spelling)),
             nullable: steps(|step| matches!(step, BoundStep::Null(_))),
             existing,
@@ -308,6 +314,7 @@ impl Verifier {
                     columns,
                     split: to_split,
                     max_cell: self.options.max_cell,
+                    counted: Some(to_count),
                 }),
                 form: Arc::new(form),
                 before,
@@ -321,25 +328,28 @@ impl Verifier {
             from_table,
             to_table: Arc::clone(table),
             from_count,
-            to_count: self.to.source.count(table).await?,
+            to_count,
         })
     }
 
     /// A table that both sides have.
     async fn plain_task(&self, pair: shape::Pair) -> Result<Task, Error> {
-        let side = |end: &End, table: &Arc<Table>, columns: Vec<String>, split: Option<String>| {
+        let (from_count, to_count) = (self.from.source.count(&pair.from).await?, self.to.source.count(&pair.to).await?);
+        let side = |end: &End, table: &Arc<Table>, columns: Vec<String>, split: Option<String>, counted: u64| {
             Side::Table(TableSide {
                 source: Arc::clone(&end.source),
                 table: Arc::clone(table),
                 columns,
                 split,
                 max_cell: self.options.max_cell,
+                counted: Some(counted),
             })
         };
         let reasons = Reasons {
             recorded: Arc::new(Recorded::nothing()),
             table: pair.to.name.clone(),
             rules: Arc::default(),
+            keyless: Vec::new(),
             spelling: Vec::new(),
             nullable: Vec::new(),
             existing: Existing::default(),
@@ -349,8 +359,8 @@ impl Verifier {
         Ok(Task {
             table: pair.form.table.clone(),
             comparison: Comparison {
-                from: side(&self.from, &pair.from, pair.from_columns, from_split),
-                to: side(&self.to, &pair.to, pair.to_columns, to_split),
+                from: side(&self.from, &pair.from, pair.from_columns, from_split, from_count),
+                to: side(&self.to, &pair.to, pair.to_columns, to_split, to_count),
                 plain: vec![HashMap::new(); pair.form.columns.len()],
                 form: Arc::new(pair.form),
                 before: None,
@@ -360,8 +370,8 @@ impl Verifier {
             },
             rules: Vec::new(),
             left_out: Vec::new(),
-            from_count: self.from.source.count(&pair.from).await?,
-            to_count: self.to.source.count(&pair.to).await?,
+            from_count,
+            to_count,
             from_table: Some(pair.from),
             to_table: pair.to,
         })

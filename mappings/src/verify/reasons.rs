@@ -15,6 +15,8 @@ pub(crate) struct Reasons {
     pub(crate) table: String,
     /// The rules of the whole mapping, by their places.
     pub(crate) rules: Arc<Vec<String>>,
+    /// Those of them whose rows have no key in the source.
+    pub(crate) keyless: Vec<String>,
     /// Columns in which a key takes the spelling of the row that it names.
     pub(crate) spelling: Vec<String>,
     /// Columns in which a key that names nothing may become NULL.
@@ -46,6 +48,16 @@ impl Reasons {
             return Some("rejected");
         }
         None
+    }
+
+    /// Whether a row is one that a reject could not name.
+    pub(crate) fn is_nameless(&self, difference: &Difference) -> bool {
+        difference.key.is_empty() || difference.rule.as_ref().is_some_and(|rule| self.keyless.contains(rule))
+    }
+
+    /// How many rows of the table were rejected that no key names.
+    pub(crate) fn nameless(&self) -> u64 {
+        if self.migration { self.recorded.nameless(&self.table) } else { 0 }
     }
 
     /// Explains a difference, if something does.

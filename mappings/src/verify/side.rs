@@ -57,6 +57,8 @@ pub(crate) struct TableSide {
     /// The column by which it can be split.
     pub(crate) split: Option<String>,
     pub(crate) max_cell: usize,
+    /// How many rows the server counted, where it was asked.
+    pub(crate) counted: Option<u64>,
 }
 
 /// What the rules of a mapping make for one table.
@@ -77,6 +79,8 @@ pub(crate) struct RulePart {
     pub(crate) take: Vec<Option<usize>>,
     /// The result of the rule's query.
     pub(crate) made: Option<Arc<Vec<RecordBatch>>>,
+    /// How many rows the server counted in the rule's table, where it was asked.
+    pub(crate) counted: Option<u64>,
 }
 
 impl Side {
@@ -108,6 +112,7 @@ impl Side {
 impl TableSide {
     fn sheets(&self, range: KeyRange, form: &Arc<Form>) -> Sheets {
         let mut request = ReadRequest::all(Arc::clone(&self.table)).columns(self.columns.clone()).range(range);
+        request = self.counted.into_iter().fold(request, ReadRequest::counted);
         request.max_cell = self.max_cell;
         request.texts = Texts::ByTheServer;
         let form = Arc::clone(form);
@@ -162,6 +167,7 @@ impl RulesSide {
                     let way = self.way(part)?;
                     let mut request =
                         ReadRequest::all(Arc::clone(table)).columns(way.read.clone()).range(range.clone());
+                    request = part.counted.into_iter().fold(request, ReadRequest::counted);
                     request.max_cell = self.max_cell;
                     request.texts = Texts::ByTheServer;
                     self.source.read(request)

@@ -13,7 +13,7 @@ use imis_databases::{Chunk, ChunkStream, Error, KeyRange, ReadRequest, Source};
 use imis_schemas::{Catalog, Engine, Table, same_name};
 
 use super::canonical::{Kind, shown};
-use super::expected::{Made, image_side, parts, policy, rules_of};
+use super::expected::{Made, image_side, parts, rules_of};
 use super::form::{Compared, Form, Identity};
 use super::recorded::{Recorded, flat};
 use super::side::{RulesSide, Sheet, Side};
@@ -72,8 +72,8 @@ impl Rows for ExpectedRows {
 impl ExpectedRows {
     /// The rows that the rules and the target's own past give a table, with the columns asked for in front.
     fn as_loaded(&self, table: &Arc<Table>, columns: &[String]) -> Batches {
-        let policy = policy(&self.mapping, table);
-        let by = match &policy {
+        let policy = self.mapping.existing(table);
+        let by = match policy {
             Existing::Keep { by } | Existing::Merge { by, .. } if !by.is_empty() => by.clone(),
             _ => table.key_columns().to_vec(),
         };
@@ -145,7 +145,7 @@ impl ExpectedRows {
     fn image(&self, table: &Table, form: &Form) -> Option<Side> {
         let image = self.recorded.images.get(&table.name)?;
         let by_rows = rules_of(&self.mapping, table).any(|(_, rule)| matches!(rule.way, Way::Rows(_)));
-        (by_rows && matches!(policy(&self.mapping, table), Existing::Keep { .. } | Existing::Merge { .. }))
+        (by_rows && matches!(self.mapping.existing(table), Existing::Keep { .. } | Existing::Merge { .. }))
             .then(|| image_side(&self.target, table, image, form, self.max_cell))
     }
 }

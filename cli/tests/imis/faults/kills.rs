@@ -112,6 +112,29 @@ impl Stage {
     }
 }
 
+/// A run that was killed when its rows were all there: somebody who worked with them since does not lose anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_finished_is_not_taken_back_under_others() {
+    let stage = Stage::new("others").await;
+    let database = stage.target().await;
+    stage.killed(&database, "finish-committed", 1, &["migrate"]);
+    let client = imis_fixtures::postgres::Cluster::shared().connect(&database).await.unwrap();
+    client.batch_execute("INSERT INTO bystanders VALUES (77, 1)").await.unwrap();
+    stage.undo(&database).failed(3, "rows of bystanders were added or changed", &[]);
+    // Nor when the run was taken up in between.
+    let resumed = stage.imis(&database, &["migrate", "--resume", "--json"]);
+    assert_eq!((resumed.code, &resumed.json()["balances"]), (3, &true.into()), "{}", resumed.stderr);
+    stage.undo(&database).failed(3, "rows of bystanders were added or changed", &[]);
+    client.batch_execute("DELETE FROM bystanders WHERE id = 77").await.unwrap();
+    stage.undo(&database).done();
+    stage.is_untouched(&database, "taken back");
+
+    // Rows that are gone leave no trace but their number.
+    stage.killed(&database, "finish-committed", 1, &["migrate"]);
+    client.batch_execute("DELETE FROM lines WHERE id = 1").await.unwrap();
+    stage.undo(&database).failed(3, "lines had", &[]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn killed_anywhere_a_run_is_taken_up_or_taken_back() {
     let stage = Arc::new(Stage::new("kills").await);

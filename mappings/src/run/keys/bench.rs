@@ -22,6 +22,7 @@ use tokio::sync::Mutex;
 use super::effect::Effects;
 use super::spool::{RowsWithin, drain};
 use crate::bind::{BoundMapping, Worked};
+use crate::expression;
 use crate::fit::Findings;
 use crate::rows::rename;
 
@@ -154,9 +155,7 @@ impl Bench<'_> {
             let seen: Vec<ArrayRef> = batch.columns().iter().skip(1).map(Arc::clone).collect();
             let fields: Vec<_> = batch.schema().fields().iter().skip(1).cloned().collect();
             let seen = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), seen, &options).map_err(odd)?;
-            let seen = rename(&seen, &worked.schema).map_err(|e| {
-                Error::failed(format!("rows have another shape than expected while {doing}")).caused_by(e)
-            })?;
+            let seen = rename(&seen, &worked.schema).map_err(|e| expression::failed(doing, &e))?;
             found.push(&values(worked, &numbers, &seen)?)?;
         }
         Ok(found)

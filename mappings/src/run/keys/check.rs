@@ -8,6 +8,7 @@ use imis_databases::{Error, ErrorKind};
 use imis_schemas::Engine;
 
 use crate::bind::{BoundMapping, BoundRepeated};
+use crate::expression::query_failed;
 use crate::rows::{Rows, register};
 
 const PG: Engine = Engine::Postgres;
@@ -20,9 +21,7 @@ pub(in crate::run) async fn check_by_query(mapping: &BoundMapping, rows: Arc<dyn
     let context = &mapping.context;
     register(context, "target", rows);
     let count = async |sql: String| -> Result<i64, Error> {
-        let failed = |e: datafusion::common::DataFusionError| {
-            Error::failed("a key cannot be checked").caused_by(e.strip_backtrace())
-        };
+        let failed = |e| query_failed("a key that must hold", &e);
         let batches = context.sql(&sql).await.map_err(failed)?.collect().await.map_err(failed)?;
         Ok(batches.iter().map(|b| b.column(0).as_primitive::<Int64Type>().values().iter().sum::<i64>()).sum())
     };

@@ -14,6 +14,7 @@ mod unique;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use imis_databases::postgres::describe_error;
 use imis_databases::{Error, ErrorKind};
 use imis_schemas::{Engine, Table, same_name};
 
@@ -51,12 +52,17 @@ pub(super) async fn hold(
 ) -> Result<(), Error> {
     let phase = if stage == Stage::Last { Phase::Completed } else { Phase::Keyed };
     let mut connection = target.pool.take().await?;
-    if state::phase(&*connection, &target.run).await? >= Some(phase) {
+    // The transaction outlives the statements of this thread: queries read in it from tasks of their own.
+    connection.spoil();
+    let doing = |e| describe_error(e, "holding keys");
+    connection.batch_execute("BEGIN").await.map_err(doing)?;
+    reached("keys-begun");
+    if state::hold_phase(&*connection, &target.run).await? >= Some(phase) {
+        connection.batch_execute("ROLLBACK").await.map_err(doing)?;
+        connection.heal(&target.pool);
         return Ok(());
     }
     let earlier = effect::read(&*connection, &target.run).await?;
-    // The transaction outlives the statements of this thread: queries read in it from tasks of their own.
-    connection.spoil();
     let mut bench = Bench {
         connection: Arc::new(connection),
         run: &target.run,
@@ -65,8 +71,6 @@ pub(super) async fn hold(
         effects: earlier,
         turn: Arc::default(),
     };
-    bench.batch("BEGIN", "holding keys").await?;
-    reached("keys-begun");
     let held = match bench.settle(stage, on_reject).await {
         Ok(()) => commit(&bench, phase).await,
         Err(error) => Err(error),

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
 use imis_databases::{Error, ReadRequest, Source};
-use imis_schemas::{Table, same_name};
+use imis_schemas::Table;
 use serde::Serialize;
 
 use super::Progress;
 use crate::account::Counts;
-use crate::bind::{BoundMapping, BoundRule, RowWay, Way};
+use crate::bind::{BoundMapping, RowWay, Way};
 use crate::language::Existing;
 use crate::map::{Mapped, map};
 use crate::plan::{Plan, PlannedRule};
@@ -37,6 +37,15 @@ impl Scanned {
     }
 }
 
+/// How much a rehearsal reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Whether only the first range of each table is read.
+    pub sample: bool,
+    /// The largest cell that is read, in bytes.
+    pub max_cell: usize,
+}
+
 /// Reads the rows of the table rules (of a sample: their first ranges) and counts, by rule, what would become of them; then, unless
 /// it is a sample, which keys would not hold. `target` is where rows may stand that stay.
 ///
@@ -47,13 +56,13 @@ pub async fn scan(
     plan: &Plan,
     source: &Arc<dyn Source>,
     target: Option<&Arc<dyn Source>>,
-    sample: bool,
+    extent: Extent,
     progress: &dyn Progress,
 ) -> Result<Scanned, Error> {
     progress.phase("scan");
     let mut census = Census::new(mapping);
     let mut found = Vec::new();
-    let reading = Reading { source, sample };
+    let reading = Reading { source, extent };
     for (number, (rule, planned)) in mapping.rules.iter().zip(&plan.rules).enumerate() {
         let (Way::Rows(way), Some(table)) = (&rule.way, &rule.source) else { continue };
         progress.rule(&rule.name, planned.rows);
@@ -76,12 +85,12 @@ pub async fn scan(
         progress.done(&rule.name);
         found.push((rule.name.clone(), counts));
     }
-    if sample {
+    if extent.sample {
         return Ok(Scanned { rules: found, keys: None });
     }
     progress.phase("keys");
     if let Some(target) = target {
-        rows_that_stay(mapping, target, &mut census).await?;
+        rows_that_stay(mapping, target, extent.max_cell, &mut census).await?;
     }
     loop {
         let again = census.turn();
@@ -109,16 +118,10 @@ pub async fn scan(
 async fn rows_that_stay(
     mapping: &BoundMapping,
     target: &Arc<dyn Source>,
+    max_cell: usize,
     census: &mut Census<'_>,
 ) -> Result<(), Error> {
-    let stays = |table: &Table| {
-        let of_table = |rule: &&BoundRule| same_name(&rule.target.name, &table.name);
-        let policies: Vec<&Existing> = mapping.rules.iter().filter(of_table).map(|rule| &rule.existing).collect();
-        policies
-            .iter()
-            .find(|policy| ***policy != Existing::Refuse)
-            .is_none_or(|policy| !matches!(policy, Existing::Replace))
-    };
+    let stays = |table: &Table| !matches!(mapping.existing(table), Existing::Replace | Existing::Discard);
     for table in super::target::tables_of(mapping).into_iter().filter(|table| stays(table)) {
         let named = census.named_columns(&table.name);
         let columns: Vec<String> =
@@ -126,7 +129,10 @@ async fn rows_that_stay(
         if columns.is_empty() {
             continue;
         }
-        let mut chunks = target.read(ReadRequest::all(Arc::clone(&table)).columns(columns));
+        let count = target.count(&table).await?;
+        let mut request = ReadRequest::all(Arc::clone(&table)).columns(columns).counted(count);
+        request.max_cell = max_cell;
+        let mut chunks = target.read(request);
         while let Some(chunk) = chunks.next().await {
             let batch: RecordBatch = chunk?.batch;
             census.stay(&table.name, &batch);
@@ -137,7 +143,7 @@ async fn rows_that_stay(
 
 struct Reading<'a> {
     source: &'a Arc<dyn Source>,
-    sample: bool,
+    extent: Extent,
 }
 
 impl Reading<'_> {
@@ -149,8 +155,10 @@ impl Reading<'_> {
         planned: &PlannedRule,
         see: &mut (dyn FnMut(u64, u64, Mapped) + Send),
     ) -> Result<(), Error> {
-        for range in planned.ranges.iter().take(if self.sample { 1 } else { usize::MAX }) {
-            let request = ReadRequest::all(Arc::clone(table)).columns(way.read.clone()).range(range.clone());
+        for range in planned.ranges.iter().take(if self.extent.sample { 1 } else { usize::MAX }) {
+            let mut request = ReadRequest::all(Arc::clone(table)).columns(way.read.clone()).range(range.clone());
+            request.max_cell = self.extent.max_cell;
+            request = request.counted(planned.rows);
             let mut chunks = self.source.read(request);
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk?;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use datafusion::prelude::SessionContext;
-use imis_databases::{Answer, Error, ErrorKind};
+use imis_databases::{Answer, Error};
 use imis_schemas::{Column, DataType, Engine, Table};
 
 use super::super::End;
 use super::super::canonical::{Kind, Plain};
-use crate::expression::{session, trouble};
+use crate::expression::{failed, session};
 use crate::rows::{SourceRows, register};
 
 /// Whose SQL is spoken.
@@ -70,13 +70,7 @@ impl Speaker {
         if self.tongue != Tongue::DataFusion {
             return Ok(self.end.source.answer(doing, sql).await?.unwrap_or_default());
         }
-        let failed = |e: datafusion::common::DataFusionError| {
-            let what = match trouble(&e) {
-                crate::expression::ExpressionError::Wrong(text) => text,
-                crate::expression::ExpressionError::UnknownColumn(name) => format!("no column {name}"),
-            };
-            Error::new(ErrorKind::Failed, format!("{doing} failed: {what}"))
-        };
+        let failed = |e| failed(doing, &e);
         let batches = self.context.sql(sql).await.map_err(failed)?.collect().await.map_err(failed)?;
         let mut answer = Answer::new();
         for batch in batches {
