@@ -57,7 +57,7 @@ pub(crate) async fn scripted(folder: PathBuf) -> SqlServer {
         let server = SqlServer::start(Options::new(Tables::new(empty).unwrap(), PASSWORD)).unwrap();
         let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
         files.retain(|file| file.extension().is_some_and(|extension| extension == "sql"));
-        files.sort();
+        files.sort_by_key(|file| file.file_name().map(|name| name.to_string_lossy().to_lowercase()));
         for file in files {
             let bytes = std::fs::read(&file).unwrap();
             let text = match bytes.strip_prefix(b"\xff\xfe") {

@@ -126,6 +126,7 @@ const INTROSPECTED: &[(&str, usize, &str)] = &[
     (".server: new", 1, "a release has no server"),
     (".collation: new", 1, "nor a collation"),
     (".routines: new", 1, "the release's routines are not known; the server has none"),
+    (".types: new", 1, "the release's types of users are not known; the server has none"),
     (".tables[].uniques: new", 65, "a script does not say that there is none; a server does"),
     (".tables[].indexes: new", 65, "likewise"),
     (".tables[].checks: new", 65, "likewise"),
