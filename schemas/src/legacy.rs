@@ -133,8 +133,22 @@ pub fn pack(mut releases: Vec<LegacyRelease>, order: &[&str]) -> std::io::Result
 /// head, and scripts are cut in different places.
 pub fn fingerprints(definition: &str) -> Vec<String> {
     let text = bare(definition);
+    // A server keeps CREATE where a script said CREATE OR ALTER.
+    let or_alter = text.strip_prefix("create").filter(|rest| !rest.starts_with("oralter"));
+    let or_alter = or_alter.map(|rest| format!("createoralter{rest}"));
     let mut texts = vec![text.as_str()];
-    for head in ["createprocedure", "createproc", "createfunction", "alterprocedure", "alterfunction", "createview"] {
+    texts.extend(or_alter.as_deref());
+    for head in [
+        "createoralterprocedure",
+        "createoralterfunction",
+        "createoralterview",
+        "createprocedure",
+        "createproc",
+        "createfunction",
+        "alterprocedure",
+        "alterfunction",
+        "createview",
+    ] {
         if let Some(rest) = text.strip_prefix(head) {
             texts.push(rest);
             texts.extend(rest.find(['@', '(']).and_then(|at| rest.get(at..)));
