@@ -23,7 +23,7 @@ mod world;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -113,8 +113,7 @@ impl ScriptSource {
         let mut interpreter = Interpreter::new();
         let mut open = HashSet::new();
         for file in &files {
-            progress(done, all);
-            read(&mut interpreter, path, file, &mut open)?;
+            read(&mut interpreter, path, file, &mut open, &|at| progress(done + at, all))?;
             done += size(file);
         }
         progress(all, all);
@@ -171,7 +170,13 @@ impl ScriptSource {
 }
 
 /// Reads one script, and those that it names.
-fn read(interpreter: &mut Interpreter, root: &Path, path: &Path, open: &mut HashSet<PathBuf>) -> Result<(), Error> {
+fn read(
+    interpreter: &mut Interpreter,
+    root: &Path,
+    path: &Path,
+    open: &mut HashSet<PathBuf>,
+    tell: &dyn Fn(u64),
+) -> Result<(), Error> {
     let name = match path.strip_prefix(root) {
         Ok(below) if below.as_os_str().is_empty() => path.file_name().map(PathBuf::from).unwrap_or_default(),
         Ok(below) => below.to_owned(),
@@ -198,9 +203,9 @@ fn read(interpreter: &mut Interpreter, root: &Path, path: &Path, open: &mut Hash
                 format!("{}:{place}: :r names {}, which is not there", path.display(), beside.display()),
             ));
         }
-        read(interpreter, root, &beside, open)
+        read(interpreter, root, &beside, open, &|_| {})
     };
-    let outcome = interpreter.script(&name, written, BufReader::new(file), &mut include);
+    let outcome = interpreter.script(&name, written, Watched { file, at: 0, again: false, tell }, &mut include);
     open.remove(&known);
     interpreter.report.files += 1;
     outcome.map_err(|broken| match broken {
@@ -211,6 +216,33 @@ fn read(interpreter: &mut Interpreter, root: &Path, path: &Path, open: &mut Hash
                 .with_help("Is the file whole, and is it a T-SQL script? Nothing was read from it.")
         }
     })
+}
+
+/// A file that tells how far it was read, from its second reading on: the first only looks how it is encoded.
+struct Watched<'a> {
+    file: File,
+    at: u64,
+    again: bool,
+    tell: &'a dyn Fn(u64),
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.at += read as u64;
+        if self.again {
+            (self.tell)(self.at);
+        }
+        Ok(read)
+    }
+}
+
+impl Seek for Watched<'_> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.at = self.file.seek(to)?;
+        self.again = true;
+        Ok(self.at)
+    }
 }
 
 /// Writes the rows of a table as their columns stand at the end.

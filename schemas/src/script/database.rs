@@ -534,7 +534,8 @@ impl Database {
         if own_schema && own.is_none() && !of_clr {
             return refused(format!("the type {} is not known", typed.name.name));
         }
-        Ok((spelled(&name, &typed.arguments), true))
+        // A name of the server's own is never NULL unless it is said.
+        Ok((spelled(&name, &typed.arguments), name != "sysname"))
     }
 
     fn add_constraint(&mut self, at: usize, draft: &ConstraintDraft) -> Result<(), Refused> {
