@@ -38,6 +38,9 @@ pub async fn open_as(location: &Location, wish: Wish) -> Result<Arc<dyn Source>,
     }
 }
 
+/// The stack of the thread that reads scripts, in bytes; what of it is not used is not taken.
+const SCRIPT_STACK: usize = 256 * 1024 * 1024;
+
 /// How far the reading of scripts has come: bytes that are read, and of how many.
 pub type ScriptProgress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
@@ -47,10 +50,18 @@ pub type ScriptProgress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 /// As [`script::ScriptSource::open`].
 pub async fn scripts(path: &std::path::Path, progress: ScriptProgress) -> Result<Arc<dyn Source>, Error> {
     let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || script::ScriptSource::open(&path, &*progress)).await;
-    match read {
-        Ok(source) => Ok(Arc::new(source?)),
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+    let (done, read) = tokio::sync::oneshot::channel();
+    // A thread with room: what a script nests or chains, whoever reads it has to go down as deep.
+    let work = move || {
+        let read =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| script::ScriptSource::open(&path, &*progress)));
+        let _ = done.send(read);
+    };
+    let thread = std::thread::Builder::new().name("scripts".to_owned()).stack_size(SCRIPT_STACK);
+    thread.spawn(work).map_err(|e| Error::failed("the scripts cannot be read").caused_by(e))?;
+    match read.await {
+        Ok(Ok(source)) => Ok(Arc::new(source?)),
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
         Err(error) => Err(Error::failed("the scripts were not read to their end").caused_by(error)),
     }
 }

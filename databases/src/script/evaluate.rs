@@ -82,11 +82,15 @@ impl<'a> Scope<'a> {
 
     /// Whether a condition holds; `None` for unknown in the sense of SQL.
     pub(super) fn holds(&self, expr: &Expr) -> Result<Option<bool>, Trouble> {
-        Ok(match self.value(expr)? {
-            Value::Null => None,
-            Value::Int(n) => Some(n != 0),
-            _ => return unknown("a condition that is neither true nor false"),
-        })
+        Self::truth_of(&self.value(expr)?)
+    }
+
+    fn truth_of(value: &Value) -> Result<Option<bool>, Trouble> {
+        match value {
+            Value::Null => Ok(None),
+            Value::Int(n) => Ok(Some(*n != 0)),
+            _ => unknown("a condition that is neither true nor false"),
+        }
     }
 
     /// The value of an expression.
@@ -114,19 +118,19 @@ impl<'a> Scope<'a> {
                 _ => return unknown("a name without parts"),
             },
             Expr::UnaryOp { op, expr } => self.unary(*op, expr)?,
-            Expr::BinaryOp { left, op, right } => self.binary(left, op, right)?,
+            Expr::BinaryOp { .. } => self.chain(expr)?,
             Expr::IsNull(inner) => truth(Some(self.value(inner)?.is_null())),
             Expr::IsNotNull(inner) => truth(Some(!self.value(inner)?.is_null())),
             Expr::InList { expr, list, negated } => {
                 let value = self.value(expr)?;
                 let values = list.iter().map(|item| self.value(item)).collect::<Result<Vec<_>, _>>()?;
-                truth(self.is_among(&value, &values).map(|found| found != *negated))
+                truth(self.is_among(&value, &values)?.map(|found| found != *negated))
             }
             Expr::InSubquery { expr, subquery, negated } => {
                 let value = self.value(expr)?;
                 let found = self.world.query(subquery, Some(self))?;
                 let values: Vec<Value> = found.rows.into_iter().filter_map(|row| row.into_iter().next()).collect();
-                truth(self.is_among(&value, &values).map(|found| found != *negated))
+                truth(self.is_among(&value, &values)?.map(|found| found != *negated))
             }
             Expr::Exists { subquery, negated } => truth(Some(self.world.exists(subquery, Some(self))? != *negated)),
             Expr::Subquery(query) => {
@@ -185,20 +189,33 @@ impl<'a> Scope<'a> {
             }
             Expr::Ceil { expr, .. } => rounded(&self.value(expr)?, f64::ceil)?,
             Expr::Floor { expr, .. } => rounded(&self.value(expr)?, f64::floor)?,
-            Expr::Collate { expr, .. } => self.value(expr)?,
+            Expr::Collate { expr, collation } => {
+                let name = collation.to_string().to_uppercase();
+                if name.contains("_CS") || name.contains("_BIN") {
+                    return unknown("a comparison by another collation");
+                }
+                self.value(expr)?
+            }
             _ => return unknown("an expression of this kind"),
         })
     }
 
-    fn is_among(&self, value: &Value, values: &[Value]) -> Option<bool> {
-        let order = self.world.order;
+    /// Whether a value is one of these. A value with which it cannot be compared is an error of the server's.
+    fn is_among(&self, value: &Value, values: &[Value]) -> Result<Option<bool>, Trouble> {
+        if values.is_empty() {
+            return Ok(Some(false));
+        }
         if value.is_null() {
-            return None;
+            return Ok(None);
         }
-        if values.iter().any(|other| value.compare(other, order) == Some(Ordering::Equal)) {
-            return Some(true);
+        for other in values.iter().filter(|other| !other.is_null()) {
+            match value.compare(other, self.world.order) {
+                Some(Ordering::Equal) => return Ok(Some(true)),
+                Some(_) => {}
+                None => return unknown("two values that cannot be compared"),
+            }
         }
-        (!values.iter().any(Value::is_null)).then_some(false)
+        Ok((!values.iter().any(Value::is_null)).then_some(false))
     }
 
     fn unary(&self, op: UnaryOperator, expr: &Expr) -> Result<Value, Trouble> {
@@ -217,12 +234,26 @@ impl<'a> Scope<'a> {
         })
     }
 
-    fn binary(&self, left: &Expr, op: &BinaryOperator, right: &Expr) -> Result<Value, Trouble> {
+    /// Operators one behind the other lean to the left, as deep as they are many: gone through here without going down.
+    fn chain(&self, expr: &Expr) -> Result<Value, Trouble> {
+        let (mut rest, mut first) = (Vec::new(), expr);
+        while let Expr::BinaryOp { left, op, right } = first {
+            rest.push((op, right));
+            first = left;
+        }
+        let mut value = self.value(first);
+        for (op, right) in rest.into_iter().rev() {
+            value = self.binary(value, op, right);
+        }
+        value
+    }
+
+    fn binary(&self, left: Result<Value, Trouble>, op: &BinaryOperator, right: &Expr) -> Result<Value, Trouble> {
         use BinaryOperator as Op;
         let truth = |holds: Option<bool>| holds.map_or(Value::Null, |holds| Value::Int(holds.into()));
         if matches!(op, Op::And | Op::Or) {
             let deciding = *op == Op::Or;
-            let one = self.holds(left);
+            let one = left.and_then(|value| Self::truth_of(&value));
             if matches!(one, Ok(Some(holds)) if holds == deciding) {
                 return Ok(truth(Some(deciding)));
             }
@@ -233,7 +264,7 @@ impl<'a> Scope<'a> {
             let one = one?;
             return Ok(truth(if one.is_none() || other.is_none() { None } else { Some(!deciding) }));
         }
-        let (a, b) = (self.value(left)?, self.value(right)?);
+        let (a, b) = (left?, self.value(right)?);
         let compared = |wanted: &dyn Fn(Ordering) -> bool| -> Result<Value, Trouble> {
             if a.is_null() || b.is_null() {
                 return Ok(Value::Null);

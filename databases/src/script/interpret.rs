@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use imis_schemas::script::{
-    Action, Cell, Change, Database, Insert, InsertRows, ObjectName, Part, Piece, Pieces, Place, ScriptError, Statement,
-    TypeName, parse,
+    Action, Cell, Change, Database, Insert, InsertRows, ModuleKind, ObjectName, Part, Piece, Pieces, Place,
+    ScriptError, Statement, TypeName, parse,
 };
 use imis_schemas::{DataType, Engine};
 use sqlparser::ast::{
-    AssignmentTarget, Delete, Expr, FromTable, JoinConstraint, JoinOperator, Merge, SelectItem, SetExpr,
-    Statement as Sql, TableFactor, TableWithJoins, Update, UpdateTableFromKind,
+    AssignmentTarget, Delete, Expr, FromTable, JoinConstraint, JoinOperator, Merge, SetExpr, Statement as Sql,
+    TableFactor, TableWithJoins, Update, UpdateTableFromKind,
 };
 
 use super::evaluate::{Bound, Scope, Trouble, unknown};
 use super::moment::DateOrder;
-use super::query::{Answer, assigned, object_name};
+use super::query::{Answer, item_of, object_name};
 use super::rows::Row;
 use super::value::{Value, cast_type};
-use super::world::{Made, Rewrite, Shape, World, expression};
+use super::world::{Made, Otherwise, Rewrite, Shape, World, expression};
 use super::{Report, Unread};
 use crate::error::Error;
 use crate::source::RefusedRow;
@@ -32,6 +32,12 @@ pub(super) struct Interpreter {
     pub(super) report: Report,
     file: String,
     depth: u32,
+    /// How many TRYs lie around the statement in hand.
+    trying: u32,
+    /// The statement that a server would refuse within a TRY.
+    failed: Option<(Place, String, String)>,
+    /// Whether the batch is over before its end.
+    ended: bool,
     /// Variables of sqlcmd, by their names in lower case.
     settings: BTreeMap<String, String>,
 }
@@ -43,6 +49,9 @@ impl Interpreter {
             report: Report::default(),
             file: String::new(),
             depth: 0,
+            trying: 0,
+            failed: None,
+            ended: false,
             settings: BTreeMap::new(),
         }
     }
@@ -67,10 +76,11 @@ impl Interpreter {
             match part {
                 Part::Directive(command, argument, place) => match command.as_str() {
                     "r" => {
+                        let aside = self.world.put_aside();
                         include(self, &argument, place)?;
                         self.file.clear();
                         self.file.push_str(name);
-                        self.world.begin(name, written);
+                        self.world.take_up(aside);
                     }
                     "setvar" => {
                         let (name, value) = argument.split_once(char::is_whitespace).unwrap_or((&argument, ""));
@@ -86,11 +96,17 @@ impl Interpreter {
                     }
                     let statements = parse(&piece);
                     self.truncated(&piece, &statements)?;
-                    self.run(&statements)?;
+                    // GO 0 is a batch that does not run.
+                    if piece.times > 0 {
+                        self.run(&statements)?;
+                    }
                     if piece.ends_batch {
+                        self.ended = false;
                         for _ in 1..piece.times {
                             if held.is_empty() {
+                                self.world.end_batch();
                                 self.run(&statements)?;
+                                self.ended = false;
                             }
                         }
                         if piece.times > 1 && !held.is_empty() {
@@ -136,9 +152,18 @@ impl Interpreter {
     fn truncated(&self, piece: &Piece, statements: &[Statement]) -> Result<(), Broken> {
         let Some(last) = statements.last().filter(|_| piece.ends_script) else { return Ok(()) };
         let words = last.words.to_ascii_uppercase();
-        let known = ["INSERT", "CREATE TABLE", "ALTER TABLE", "UPDATE", "DELETE", "CREATE INDEX", "CREATE UNIQUE"];
+        let known = ["INSERT", "CREATE", "ALTER", "UPDATE", "DELETE"];
         let unread = matches!(&last.action, Action::Unknown(why) if why.is_empty());
-        if unread && known.iter().any(|k| words.starts_with(k)) && piece.text.len() > 40 {
+        // It is not whole where it ends with what cannot end a statement.
+        let text = piece.text.trim_end();
+        let word =
+            text.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default().to_ascii_uppercase();
+        let open = [
+            "VALUES", "SELECT", "SET", "WHERE", "AND", "OR", "FROM", "INTO", "TABLE", "ADD", "ON", "IN", "NOT", "AS",
+            "INSERT", "UPDATE",
+        ];
+        let breaks_off = text.ends_with([',', '=', '+', '-', '*', '/', '.']) || open.contains(&word.as_str());
+        if unread && breaks_off && known.iter().any(|k| words.starts_with(k)) {
             let what = "a statement, which begins here and is not whole";
             return Err(Broken::Script(ScriptError::Ends { what, place: last.place }));
         }
@@ -149,15 +174,30 @@ impl Interpreter {
         self.report.unread(Unread { file: self.file.clone(), place, words: words.to_owned(), why: why.to_owned() });
     }
 
+    /// Carries statements out until the batch ends by itself, or the TRY around them does.
     fn run(&mut self, statements: &[Statement]) -> Result<(), Error> {
         for statement in statements {
+            if self.ended || self.failed.is_some() {
+                return Ok(());
+            }
             self.report.statements += 1;
             match self.statement(statement) {
                 Ok(()) => {}
                 Err(Trouble::Failed(error)) => return Err(error),
-                Err(Trouble::Unknown(why) | Trouble::Refused(why)) => {
-                    self.unread(statement.place, &statement.words, &why)
+                Err(Trouble::Refused(why)) if self.trying > 0 => {
+                    self.failed = Some((statement.place, statement.words.clone(), why));
                 }
+                Err(Trouble::Unknown(why) | Trouble::Refused(why)) => {
+                    self.unread(statement.place, &statement.words, &why);
+                    // What it would have given to variables is not known.
+                    if !matches!(statement.action, Action::Query(_) | Action::Assign(..) | Action::Declare(_)) {
+                        statement.variables.iter().for_each(|name| self.world.forget(name));
+                    }
+                }
+            }
+            for (table, rows) in self.world.lost() {
+                let why = format!("{rows} rows that {table} had refused went with it");
+                self.unread(statement.place, &statement.words, &why);
             }
         }
         Ok(())
@@ -166,23 +206,20 @@ impl Interpreter {
     /// The statements of a TRY. Where a server would refuse one, the rest of them is not carried out, and what they did to tables is
     /// taken back if the CATCH says so.
     fn attempt(&mut self, statements: &[Statement], rolls_back: bool) -> Result<(), Error> {
-        let before = self.world.database().clone();
-        for statement in statements {
-            self.report.statements += 1;
-            match self.statement(statement) {
-                Ok(()) => {}
-                Err(Trouble::Failed(error)) => return Err(error),
-                Err(Trouble::Unknown(why)) => self.unread(statement.place, &statement.words, &why),
-                Err(Trouble::Refused(why)) => {
-                    let taken_back = rolls_back && self.world.take_back(before);
-                    let then =
-                        if taken_back { "its TRY was rolled back" } else { "the rest of its TRY was not carried out" };
-                    self.unread(statement.place, &statement.words, &format!("{why}; {then}, as a server does it"));
-                    return Ok(());
-                }
-            }
+        let (before, rows) = (self.world.database().clone(), self.report.changes());
+        self.trying += 1;
+        let outcome = self.run(statements);
+        self.trying -= 1;
+        if let Some((place, words, why)) = self.failed.take() {
+            let then = match (rolls_back, rolls_back && self.world.take_back(before)) {
+                (false, _) => "the rest of its TRY was not carried out, as a server does it",
+                (true, true) if rows == self.report.changes() => "its TRY was rolled back, as a server does it",
+                (true, true) => "what its TRY did to tables was taken back, and what it did to rows was not",
+                (true, false) => "a server would roll back its TRY, and what was done stays here",
+            };
+            self.unread(place, &words, &format!("{why}; {then}"));
         }
-        Ok(())
+        outcome
     }
 
     fn statement(&mut self, statement: &Statement) -> Result<(), Trouble> {
@@ -191,7 +228,14 @@ impl Interpreter {
                 self.ddl(|database| database.create_table(draft).map(|_| ()))?;
                 Ok(())
             }
-            Action::AlterTable(name, changes) => changes.iter().try_for_each(|change| self.alter(name, change)),
+            Action::AlterTable(name, changes) => {
+                // All of it or nothing.
+                let at = self.table(name)?;
+                let mut tried = self.world.database().clone();
+                let outcome = changes.iter().try_for_each(|change| tried.alter_table(at, change));
+                outcome.map_err(|refused| Trouble::Refused(refused.0))?;
+                changes.iter().try_for_each(|change| self.alter(name, change))
+            }
             Action::Drop(names, lenient) => names.iter().try_for_each(|name| {
                 let outcome = self.ddl(|database| database.drop(name).map(|_| ()));
                 if *lenient { Ok(()) } else { outcome }
@@ -201,11 +245,19 @@ impl Interpreter {
                 let outcome = self.ddl(|database| database.drop_index(table, name));
                 if *lenient { Ok(()) } else { outcome }
             }),
-            Action::Module(module) => self.ddl(|database| database.module(module)),
+            Action::Module(module) => {
+                if module.kind == ModuleKind::Trigger {
+                    *self.report.nothing.entry("a trigger").or_default() += 1;
+                }
+                self.ddl(|database| database.module(module))
+            }
             Action::CreateType(draft) => self.ddl(|database| database.create_type(draft)),
             Action::Rename(old, new, kind) => self.ddl(|database| database.rename(old, new, kind.as_deref())),
             Action::Truncate(name) => {
                 let at = self.table(name)?;
+                if self.world.database().is_referred_to(at) {
+                    return Err(Trouble::Refused(format!("a foreign key refers to {}", name.name)));
+                }
                 self.world.clear(at);
                 Ok(())
             }
@@ -240,6 +292,18 @@ impl Interpreter {
             Action::Block(statements) => Ok(self.run(statements)?),
             Action::Try(statements, rolls_back) => Ok(self.attempt(statements, *rolls_back)?),
             Action::Dynamic(text) => self.dynamic(text, statement.place),
+            Action::Return => {
+                self.ended = true;
+                Ok(())
+            }
+            Action::Raise(throws) => {
+                if self.trying > 0 {
+                    return Err(Trouble::Refused("an error is raised".to_owned()));
+                }
+                self.ended |= throws;
+                *self.report.nothing.entry("a message").or_default() += 1;
+                Ok(())
+            }
             Action::Nothing(what) => {
                 *self.report.nothing.entry(what).or_default() += 1;
                 Ok(())
@@ -261,6 +325,16 @@ impl Interpreter {
 
     fn alter(&mut self, name: &ObjectName, change: &Change) -> Result<(), Trouble> {
         let at = self.table(name)?;
+        if let Change::AddColumn(draft) = change
+            && self.world.count(at) > 0
+            && draft.nullable == Some(false)
+            && draft.default.is_none()
+            && draft.identity.is_none()
+            && draft.data_type.as_ref().is_none_or(|t| !is_stamp(t))
+            && draft.computed.is_none()
+        {
+            return Err(Trouble::Refused(format!("rows that are there would have NULL in {}", draft.name)));
+        }
         self.ddl(|database| database.alter_table(at, change))?;
         // Rows that are there get the default of a column that must have something.
         if let Change::AddColumn(draft) = change
@@ -277,11 +351,21 @@ impl Interpreter {
                     next = next.saturating_add(step);
                     Ok(Rewrite::Set(vec![(position, value)]))
                 })?;
-                self.world.reseed(at, next.saturating_sub(step));
+                self.world.note_identity(at, next.saturating_sub(step), step);
+            } else if data_type == DataType::RowVersion {
+                let position = self.world.column_names(at).len().saturating_sub(1);
+                let mut stamps = Vec::new();
+                for _ in 0..self.world.count(at) {
+                    stamps.push(self.world.stamp());
+                }
+                let mut stamps = stamps.into_iter();
+                self.world.rewrite(at, false, |_, _, _| {
+                    Ok(Rewrite::Set(vec![(position, stamps.next().unwrap_or(Value::Null))]))
+                })?;
             } else if let Some(fill) = fill {
                 let Some(parsed) = expression(&fill) else { return unknown("a default that is not understood") };
                 let position = self.world.column_names(at).len().saturating_sub(1);
-                if fill.to_lowercase().contains("newid") {
+                if ["newid", "newsequentialid"].iter().any(|made| fill.to_lowercase().contains(made)) {
                     // Every row gets its own.
                     self.world.rewrite(at, false, |world, _, _| {
                         Ok(Rewrite::Set(vec![(position, world.default(&parsed)?)]))
@@ -327,7 +411,11 @@ impl Interpreter {
         }
         let piece = Piece { text, place, ends_batch: true, times: 1, ends_script: false };
         self.depth += 1;
+        let own = self.world.put_aside();
+        self.world.go_on(&own);
         let outcome = self.run(&parse(&piece));
+        self.ended = false;
+        self.world.take_up(own);
         self.depth -= 1;
         Ok(outcome?)
     }
@@ -336,14 +424,8 @@ impl Interpreter {
         match query {
             Sql::Query(query) => match &*query.body {
                 SetExpr::Select(select) => {
-                    let names: Vec<Option<&str>> = select
-                        .projection
-                        .iter()
-                        .map(|item| match item {
-                            SelectItem::UnnamedExpr(expr) => assigned(expr).map(|(name, _)| name),
-                            _ => None,
-                        })
-                        .collect();
+                    let names: Vec<Option<&str>> =
+                        select.projection.iter().map(|item| item_of(item).and_then(|(name, _)| name)).collect();
                     if select.into.is_some() {
                         return unknown("a table that is made of a query");
                     }
@@ -371,7 +453,13 @@ impl Interpreter {
                 SetExpr::Insert(Sql::Insert(_)) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                     unknown("a change WITH a query before it")
                 }
-                _ => Ok(()),
+                body if body.to_string().to_uppercase().contains(" INTO ") => {
+                    unknown("a table that is made of a query")
+                }
+                _ => {
+                    *self.report.nothing.entry("a query").or_default() += 1;
+                    Ok(())
+                }
             },
             Sql::Update(update) => self.update(update),
             Sql::Delete(delete) => self.delete(delete),
@@ -406,6 +494,8 @@ impl Interpreter {
         match &insert.rows {
             InsertRows::Defaults => self.row(at, &shape, &[], Vec::new()),
             InsertRows::Values(rows) => {
+                // A statement is carried out as a whole or not at all.
+                let mut made = Vec::with_capacity(rows.len());
                 for row in rows {
                     let mut positions = positions.clone();
                     if listed.is_none() && row.len() != positions.len() {
@@ -423,9 +513,9 @@ impl Interpreter {
                     for cell in row {
                         values.push(self.cell(cell)?);
                     }
-                    self.row(at, &shape, &positions, values)?;
+                    made.push((positions, values));
                 }
-                Ok(())
+                made.into_iter().try_for_each(|(positions, values)| self.row(at, &shape, &positions, values))
             }
             InsertRows::Query(query) => {
                 let Sql::Query(query) = &**query else { return unknown("rows of this kind") };
@@ -478,26 +568,32 @@ impl Interpreter {
         let mut refused: Option<(usize, &'static str)> = None;
         let parts = cells.into_iter().zip(&shape.types).zip(&shape.made).zip(&shape.defaults);
         for (position, (((cell, data_type), maker), default)) in parts.enumerate() {
+            let given = matches!(&cell, Some(cell) if !cell.is_null());
             let value = match (cell, maker) {
                 (_, Made::Stamped) => self.world.stamp(),
                 (_, Made::Computed) => Value::Null,
-                (Some(Value::Int(number)), Made::Numbered(_, step)) => {
-                    self.world.note_identity(at, number, *step);
-                    Value::Int(number)
-                }
                 (None | Some(Value::Null), Made::Numbered(seed, step)) => {
                     Value::Int(self.world.next_identity(at, *seed, *step))
                 }
                 (Some(value), _) => value,
                 (None, Made::ByTheScript) => match default {
-                    Some(default) => self.world.default(default)?,
-                    None => Value::Null,
+                    Otherwise::Default(default) => self.world.default(default)?,
+                    Otherwise::Null => Value::Null,
+                    Otherwise::NotUnderstood => return unknown("a default that is not understood"),
                 },
             };
             let value = value.convert(data_type, self.world.order, true).unwrap_or_else(|misfit| {
                 refused.get_or_insert((position, misfit.0));
                 Value::Null
             });
+            if let (true, Made::Numbered(_, step)) = (given, maker) {
+                let number = match &value {
+                    Value::Int(number) => Some(*number),
+                    Value::Decimal(units, 0) => i64::try_from(*units).ok(),
+                    _ => None,
+                };
+                number.into_iter().for_each(|number| self.world.note_identity(at, number, *step));
+            }
             if value.is_null() && shape.nullable.get(position) == Some(&false) && *maker == Made::ByTheScript {
                 refused.get_or_insert((position, "it is NULL, and the column does not take that"));
             }
@@ -533,6 +629,9 @@ impl Interpreter {
             let Some(position) = shape.names.iter().position(|own| imis_schemas::same_name(own, &name.name)) else {
                 return unknown(format!("the column {} is not there", name.name));
             };
+            if shape.made.get(position) != Some(&Made::ByTheScript) {
+                return Err(Trouble::Refused(format!("the column {} cannot be set", name.name)));
+            }
             assignments.push((position, &assignment.value));
         }
         let around = looks_around(update);
@@ -546,7 +645,11 @@ impl Interpreter {
             for (position, value) in &assignments {
                 let Some(data_type) = shape.types.get(*position) else { continue };
                 let value = scope.value(value)?.convert(data_type, world.order, true);
-                values.push((*position, value.map_err(|misfit| Trouble::Unknown(misfit.0.to_owned()))?));
+                let value = value.map_err(|misfit| Trouble::Refused(misfit.0.to_owned()))?;
+                if value.is_null() && shape.nullable.get(*position) == Some(&false) {
+                    return Err(Trouble::Refused("NULL into a column that does not take it".to_owned()));
+                }
+                values.push((*position, value));
             }
             Ok(Rewrite::Set(values))
         })?;
@@ -564,7 +667,7 @@ impl Interpreter {
             ([], [only]) if only.joins.is_empty() => (Named::Factor(&only.relation), using),
             _ => return unknown("a DELETE of this kind"),
         };
-        if delete.limit.is_some() {
+        if delete.limit.is_some() || delete.output.is_some() || delete.returning.is_some() {
             return unknown("a DELETE of this kind");
         }
         let Target { at, alias, others, conditions } = match first {
@@ -720,6 +823,11 @@ impl Others {
 /// Whether a change looks at rows beside its own.
 fn looks_around(change: &impl std::fmt::Display) -> bool {
     change.to_string().to_uppercase().contains("SELECT")
+}
+
+/// Whether a type is one that the server fills by itself.
+fn is_stamp(typed: &TypeName) -> bool {
+    matches!(typed.name.name.to_lowercase().as_str(), "timestamp" | "rowversion")
 }
 
 /// The type that a CAST or a variable names.

@@ -32,7 +32,7 @@ use async_trait::async_trait;
 use imis_schemas::script::Place;
 use imis_schemas::{Catalog, Column, DataType, Engine, Table};
 
-use self::evaluate::{Bound, Scope, Trouble};
+use self::evaluate::Trouble;
 use self::interpret::{Broken, Interpreter, Nothing};
 use self::value::Value;
 use crate::consistency::{Consistency, Reading};
@@ -81,6 +81,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// What was done to rows so far.
+    fn changes(&self) -> (u64, u64, u64) {
+        (self.rows, self.updated, self.deleted)
+    }
+
     fn unread(&mut self, unread: Unread) {
         self.unread += 1;
         if self.list.len() < KEPT {
@@ -147,6 +152,14 @@ impl ScriptSource {
             catalog
                 .notes
                 .push(format!("{} stretches of the scripts are no characters and stand as U+FFFD", report.broken));
+        }
+        for (at, table) in interpreter.world.database().tables().iter().enumerate() {
+            for column in interpreter.world.not_computed(at) {
+                let name = &table.name;
+                catalog
+                    .notes
+                    .push(format!("the computed column {name}.{column} is not understood and NULL in some rows"));
+            }
         }
         let catalog = Arc::new(catalog);
         let folder = tempfile::Builder::new().prefix("imis-scripts-").tempdir().map_err(|e| {
@@ -261,28 +274,18 @@ fn write(
             .map(|t| Gatherer::new(&t.arrow(), 1024))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| Error::failed("a table cannot be begun").caused_by(e))?;
-        let computed: Vec<Option<sqlparser::ast::Expr>> =
-            table.columns.iter().map(|c| c.computed.as_deref().and_then(world::expression)).collect();
         let mut digits = vec![0_u64; table.columns.len()];
         let mut refused: Vec<RefusedRow> = interpreter.world.refused(at).to_vec();
         let (mut rows, mut bytes) = (0, 0);
         let world = &interpreter.world;
         world
-            .each_row(at, |names, cells| {
+            .each_computed(at, false, |names, cells| {
                 let mut made = Vec::with_capacity(cells.len());
                 for (position, value) in cells.iter().enumerate() {
                     let (Some(data_type), Some(column)) = (types.get(position), table.columns.get(position)) else {
                         continue;
                     };
-                    let value = match computed.get(position) {
-                        Some(Some(expression)) => {
-                            let row = [Bound { alias: &table.name, columns: names, cells }];
-                            // What is not understood of it was told as NULL by the note of its table.
-                            Scope { world, rows: &row, outer: None }.value(expression).unwrap_or(Value::Null)
-                        }
-                        _ => value.clone(),
-                    };
-                    match value.convert(data_type, world.order, true) {
+                    match value.clone().convert(data_type, world.order, true) {
                         Ok(value) => made.push(value),
                         Err(misfit) => {
                             refused.push(refusal(table, names, cells, column, misfit.0));

@@ -11,6 +11,12 @@ pub(super) const MICROS_A_DAY: i64 = 86_400_000_000;
 pub(super) const FROM_1900: i64 = -25_567 * DAY;
 /// 1753-01-01, before which `datetime` has no days.
 pub(super) const FROM_1753: i64 = -79_257 * DAY;
+/// 2079-06-07, from which on `smalldatetime` has no days.
+pub(super) const TO_2079: i64 = (65_536 - 25_567) * DAY;
+/// 0001-01-01.
+pub(super) const FROM_1: i64 = -DAYS_FROM_1 * DAY;
+/// 10000-01-01.
+pub(super) const TO_10000: i64 = 2_932_897 * DAY;
 /// Days from 0001-01-01 to 1970-01-01.
 const DAYS_FROM_1: i64 = 719_162;
 
@@ -295,4 +301,16 @@ pub(super) fn part(name: &str, ticks: i64) -> Option<i64> {
         "second" | "ss" | "s" => at.second().into(),
         _ => return None,
     })
+}
+
+/// `Feb 29 2020 12:30PM`: a moment as CONVERT writes it without a style.
+pub(super) fn plain_text(ticks: i64) -> String {
+    let Some(at) = date_time(ticks) else { return String::new() };
+    let month = usize::try_from(at.month() - 1).ok().and_then(|month| MONTHS.get(month)).copied().unwrap_or_default();
+    let mut name = month.to_owned();
+    if let Some(first) = name.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let (hour, half) = (at.hour() % 12, if at.hour() < 12 { "AM" } else { "PM" });
+    format!("{name} {:>2} {} {:>2}:{:02}{half}", at.day(), at.year(), if hour == 0 { 12 } else { hour }, at.minute())
 }

@@ -47,6 +47,10 @@ impl World {
                 select.from.as_slice()
             && joins.is_empty()
             && select.top.is_none()
+            && select.having.is_none()
+            && select.into.is_none()
+            && is_ungrouped(select)
+            && query.limit_clause.is_none()
             && !aggregates(select)
             && let Some(name) = object_name(name)
             && let Some(at) = self.find(&name)
@@ -72,6 +76,12 @@ impl World {
         if query.with.is_some() {
             return unknown("a query WITH another");
         }
+        if query.limit_clause.is_some() {
+            return unknown("a query with OFFSET");
+        }
+        if query.order_by.is_some() && matches!(*query.body, SetExpr::SetOperation { .. }) {
+            return unknown("ORDER BY of a UNION");
+        }
         let mut answer = self.body(&query.body, outer, query)?;
         if let Some(limit) = &query.fetch
             && let Some(count) = &limit.quantity
@@ -95,11 +105,19 @@ impl World {
                 let width = rows.first().map_or(0, Vec::len);
                 Ok(Answer { columns: (0..width).map(|at| format!("column{at}")).collect(), rows })
             }
-            SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right } => {
-                let mut answer = self.body(left, outer, query)?;
-                for row in self.body(right, outer, query)?.rows {
-                    if *set_quantifier == SetQuantifier::All || !self.contains(&answer.rows, &row) {
-                        answer.rows.push(row);
+            SetExpr::SetOperation { op: SetOperator::Union, .. } => {
+                // A list of rows joined by UNION ALL leans to the left, as deep as it is long.
+                let (mut rights, mut first) = (Vec::new(), body);
+                while let SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right } = first {
+                    rights.push((set_quantifier, right));
+                    first = left;
+                }
+                let mut answer = self.body(first, outer, query)?;
+                for (quantifier, right) in rights.into_iter().rev() {
+                    for row in self.body(right, outer, query)?.rows {
+                        if *quantifier == SetQuantifier::All || !self.contains(&answer.rows, &row) {
+                            answer.rows.push(row);
+                        }
                     }
                 }
                 Ok(answer)
@@ -116,9 +134,7 @@ impl World {
     }
 
     fn select(&self, select: &Select, outer: Option<&Scope<'_>>, query: &Query) -> Result<Answer, Trouble> {
-        let grouped =
-            !matches!(&select.group_by, GroupByExpr::Expressions(list, more) if list.is_empty() && more.is_empty());
-        if grouped || select.having.is_some() || select.into.is_some() {
+        if !is_ungrouped(select) || select.having.is_some() || select.into.is_some() {
             return unknown("a query with GROUP BY, HAVING or INTO");
         }
         let mut sources: Vec<(Vec<Source>, Vec<Vec<Value>>)> = Vec::new();
@@ -165,6 +181,9 @@ impl World {
         }
         answer.columns = names(select, &shapes);
         if let Some(top) = &select.top {
+            if top.with_ties {
+                return unknown("TOP WITH TIES");
+            }
             let count = match &top.quantity {
                 Some(TopQuantity::Constant(count)) => *count,
                 Some(TopQuantity::Expr(expr)) => match (Scope { world: self, rows: &[], outer }).value(expr)? {
@@ -312,6 +331,9 @@ impl World {
         outer: Option<&Scope<'_>>,
     ) -> Result<Vec<Vec<Value>>, Trouble> {
         let sqlparser::ast::OrderByKind::Expressions(by) = &order.kind else { return unknown("ORDER BY of this kind") };
+        if by.iter().any(|by| matches!(by.expr, Expr::Value(_))) {
+            return unknown("ORDER BY a position");
+        }
         let mut keyed = Vec::with_capacity(rows.len());
         for row in rows {
             let keys = by.iter().map(|by| self.with_row(shapes, &row, outer, |scope| scope.value(&by.expr)));
@@ -345,11 +367,7 @@ impl World {
     ) -> Result<Answer, Trouble> {
         let mut made = Vec::new();
         for item in &select.projection {
-            let expr = match item {
-                SelectItem::UnnamedExpr(expr) => assigned(expr).map_or(expr, |(_, value)| value),
-                SelectItem::ExprWithAlias { expr, .. } => expr,
-                _ => return unknown("an aggregate beside columns"),
-            };
+            let Some((_, expr)) = item_of(item) else { return unknown("an aggregate beside columns") };
             let (wrapped, fallback) = match coalesced(expr) {
                 Some((inner, fallback)) => (inner, Some(fallback)),
                 None => (expr, None),
@@ -391,6 +409,23 @@ impl World {
     }
 }
 
+fn is_ungrouped(select: &Select) -> bool {
+    matches!(&select.group_by, GroupByExpr::Expressions(list, more) if list.is_empty() && more.is_empty())
+}
+
+/// What an item of SELECT gives, and the variable that it goes to.
+pub(super) fn item_of(item: &SelectItem) -> Option<(Option<&str>, &Expr)> {
+    match item {
+        SelectItem::UnnamedExpr(expr) => Some(assigned(expr).map_or((None, expr), |(name, value)| (Some(name), value))),
+        // `@x = value` is read as a value with an alias.
+        SelectItem::ExprWithAlias { expr, alias } if alias.quote_style.is_none() && alias.value.starts_with('@') => {
+            Some((Some(&alias.value), expr))
+        }
+        SelectItem::ExprWithAlias { expr, .. } => Some((None, expr)),
+        _ => None,
+    }
+}
+
 /// `@x = value` in a list of SELECT.
 pub(super) fn assigned(expr: &Expr) -> Option<(&str, &Expr)> {
     match expr {
@@ -420,10 +455,13 @@ fn coalesced(expr: &Expr) -> Option<(&Expr, &Expr)> {
 fn aggregate_of(expr: &Expr) -> Option<(String, Option<&Expr>)> {
     let Expr::Function(function) = expr else { return None };
     let name = function.name.to_string().to_lowercase();
-    if !matches!(name.as_str(), "count" | "max" | "min" | "sum" | "avg" | "count_big") {
+    if !AGGREGATES.contains(&name.as_str()) || function.over.is_some() || function.filter.is_some() {
         return None;
     }
     let sqlparser::ast::FunctionArguments::List(list) = &function.args else { return None };
+    if list.duplicate_treatment.is_some() {
+        return None;
+    }
     let argument = match list.args.first() {
         Some(sqlparser::ast::FunctionArg::Unnamed(sqlparser::ast::FunctionArgExpr::Expr(expr))) => Some(expr),
         _ => None,
@@ -433,23 +471,27 @@ fn aggregate_of(expr: &Expr) -> Option<(String, Option<&Expr>)> {
 
 fn aggregates(select: &Select) -> bool {
     select.projection.iter().any(|item| {
-        let expr = match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
-            _ => return false,
-        };
-        let expr = assigned(expr).map_or(expr, |(_, value)| value);
-        aggregate_of(expr).is_some() || coalesced(expr).is_some()
+        item_of(item).is_some_and(|(_, expr)| {
+            let text = expr.to_string().to_lowercase();
+            aggregate_of(expr).is_some()
+                || coalesced(expr).is_some()
+                // Anything around an aggregate is one, too, and is told as not understood.
+                || (!text.contains("select") && AGGREGATES.iter().any(|name| text.contains(&format!("{name}("))))
+        })
     })
 }
+
+/// Functions over many rows.
+const AGGREGATES: [&str; 8] = ["count", "count_big", "max", "min", "sum", "avg", "string_agg", "stdev"];
 
 fn projected(select: &Select, shapes: &[Source], row: &[Value], scope: &Scope<'_>) -> Result<Vec<Value>, Trouble> {
     let mut out = Vec::new();
     for item in &select.projection {
         match item {
-            SelectItem::UnnamedExpr(expr) => {
-                out.push(scope.value(assigned(expr).map_or(expr, |(_, value)| value))?);
+            SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. } => {
+                let Some((_, expr)) = item_of(item) else { continue };
+                out.push(scope.value(expr)?);
             }
-            SelectItem::ExprWithAlias { expr, .. } => out.push(scope.value(expr)?),
             SelectItem::Wildcard(_) => out.extend_from_slice(row),
             SelectItem::QualifiedWildcard(..) => {
                 let wanted = item.to_string();

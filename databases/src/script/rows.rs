@@ -1,7 +1,7 @@
 //! The rows of a table while scripts are read: in memory while they are few, then in a file without a name.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -183,18 +183,16 @@ impl Filed {
     }
 
     fn each<E: From<Error>>(&self, mut see: impl FnMut(Row) -> Result<bool, E>) -> Result<(), E> {
-        let mut file = self.writer.get_ref().try_clone().map_err(trouble)?;
-        // What is not in the file yet lies in the writer's buffer, and follows.
-        let end = file.seek(std::io::SeekFrom::End(0)).map_err(trouble)?;
-        file.rewind().map_err(trouble)?;
-        let mut reader = BufReader::with_capacity(256 * 1024, (&file).take(end)).chain(self.writer.buffer());
+        // Read with an offset of its own: the writer's place in the file stays where it is, however the reading ends. What is not in the
+        // file yet lies in the writer's buffer, and follows.
+        let file = self.writer.get_ref();
+        let end = file.metadata().map_err(trouble)?.len();
+        let mut reader = BufReader::with_capacity(256 * 1024, Placed { file, at: 0, end }).chain(self.writer.buffer());
         for _ in 0..self.count {
             if !see(self.read(&mut reader).map_err(trouble)?)? {
                 break;
             }
         }
-        // The clone shares the writer's place in the file.
-        file.seek(std::io::SeekFrom::End(0)).map_err(trouble)?;
         Ok(())
     }
 
@@ -204,6 +202,26 @@ impl Filed {
         let columns = Arc::clone(self.shapes.get(shape).ok_or_else(damaged)?);
         let cells = columns.iter().map(|_| decode(reader)).collect::<std::io::Result<Vec<_>>>()?;
         Ok(Row { columns, cells })
+    }
+}
+
+/// A stretch of a file, read without moving the file's own place.
+struct Placed<'a> {
+    file: &'a File,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Placed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX).min(buffer.len());
+        let Some(buffer) = buffer.get_mut(..left) else { return Ok(0) };
+        #[cfg(unix)]
+        let read = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.at)?;
+        #[cfg(windows)]
+        let read = std::os::windows::fs::FileExt::seek_read(self.file, buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }
 
@@ -281,8 +299,9 @@ mod tests {
             rows.push(row(n)).unwrap();
         }
         assert!(rows.file.is_some() && rows.memory.is_empty() && rows.count() == 40_000);
-        // Reading in between does not disturb writing.
-        rows.each::<Error>(|_| Ok(false)).unwrap();
+        // Reading in between does not disturb writing, not even one that fails or reads the same rows once more.
+        rows.each::<Error>(|_| rows.each::<Error>(|_| Ok(false)).map(|()| false)).unwrap();
+        assert!(rows.each(|_| Err(Error::failed("enough"))).is_err());
         rows.push(row(many)).unwrap();
         let mut seen = 0;
         rows.each::<Error>(|found| {

@@ -56,6 +56,30 @@ fn rows_are_what_a_server_would_have() {
         "CREATE TABLE t (id int IDENTITY(10,5) PRIMARY KEY, a nvarchar(10) NULL DEFAULT N'none', b decimal(9,2))\nGO\n";
     let cases: &[(&str, &[&str])] = &[
         (
+            "DECLARE @n int, @w nvarchar(9) SELECT @n = COUNT(*), @w = MAX(a) FROM t IF @n = 0 INSERT t (a, b) VALUES (ISNULL(@w, 'first'), @n)",
+            &["10|first|0.00"],
+        ),
+        (
+            "GRANT SELECT, INSERT ON t TO somebody INSERT t (a) VALUES ('a') REVOKE ALL ON t FROM somebody DELETE t WHERE a = 'x'",
+            &["10|a|-"],
+        ),
+        (
+            "INSERT t (a) VALUES ('a') IF EXISTS (SELECT 1 FROM t) RETURN INSERT t (a) VALUES ('b')\nGO\nINSERT t (a) VALUES ('c')",
+            &["10|a|-", "15|c|-"],
+        ),
+        (
+            "INSERT t (a) SELECT 'a' UNION SELECT 'a' UNION ALL SELECT 'a' DELETE t FROM t x WHERE x.id = 10",
+            &["15|a|-"],
+        ),
+        (
+            "CREATE TABLE c (x int, y AS (x * 2)) INSERT c VALUES (2), (3) INSERT t (b) SELECT y FROM c WHERE y > 4",
+            &["10|none|6.00"],
+        ),
+        (
+            "DBCC CHECKIDENT ('t', RESEED, 100) INSERT t (a) VALUES ('a') DBCC CHECKIDENT ('dbo.t', RESEED, 200) INSERT t (a) VALUES ('b')",
+            &["100|a|-", "205|b|-"],
+        ),
+        (
             "INSERT t (a, b) VALUES (N'x', 1.005), (N'O''Neil', -2) INSERT t (b) SELECT 7 UNION ALL SELECT 8",
             &["10|x|1.01", "15|O'Neil|-2.00", "20|none|7.00", "25|none|8.00"],
         ),
@@ -113,6 +137,82 @@ fn rows_are_what_a_server_would_have() {
         let source = of(&format!("{t}{sql}"));
         assert_eq!((source.report().unread, source.catalog.table("t").unwrap().columns.len()), (1, columns), "{end}");
     }
+}
+
+#[test]
+fn what_a_server_refuses_is_refused_as_a_whole() {
+    let t = "CREATE TABLE p (id int PRIMARY KEY)\nCREATE TABLE t (id int IDENTITY PRIMARY KEY, a int NOT NULL DEFAULT 1, p int REFERENCES p (id))\nINSERT p VALUES (1)\nINSERT t (p) VALUES (1)\nGO\n";
+    for (sql, why) in [
+        ("UPDATE t SET a = NULL", "NULL into a column"),
+        ("UPDATE t SET id = 5", "cannot be set"),
+        ("ALTER TABLE t ADD b int NOT NULL", "would have NULL in b"),
+        ("ALTER TABLE t DROP COLUMN p", "a foreign key of t needs the column p"),
+        ("ALTER TABLE t ADD b int NULL, p int NULL", "has the column p already"),
+        ("TRUNCATE TABLE p", "a foreign key refers to p"),
+        ("DROP TABLE p", "a foreign key refers to p"),
+        ("EXEC sp_rename 'p', 't'", "t is there already"),
+        ("INSERT p VALUES (2), (frobnicate(3))", "the function frobnicate"),
+        ("DELETE p WHERE id NOT IN (SELECT 'x')", "cannot be compared"),
+        ("INSERT p SELECT id FROM p ORDER BY id OFFSET 1 ROWS", "OFFSET"),
+        ("SET ROWCOUNT 1", "would stop after some rows"),
+        ("ROLLBACK", "takes back"),
+        ("EXEC sp_executesql N'INSERT p VALUES (@x)', N'@x int', 5", "with parameters"),
+        ("EXEC ('INSERT p VALUES (7)') AT other", "elsewhere"),
+        ("EXEC sp_MSforeachtable 'DELETE FROM ?'", "a procedure is called"),
+        ("DELETE p OUTPUT deleted.id INTO t (a)", ""),
+        ("IF EXISTS (SELECT a FROM t GROUP BY a HAVING COUNT(*) > 1) DELETE FROM p", "GROUP BY"),
+    ] {
+        let source = of(&format!("{t}{sql}"));
+        let told = &source.report().list;
+        assert!(told.len() == 1 && told[0].why.contains(why), "{sql}: {told:?}");
+        assert_eq!(
+            (rows(&source, "p"), rows(&source, "t")),
+            (vec![vec!["1".to_owned()]], vec![vec!["1".to_owned(), "1".to_owned(), "1".to_owned()]]),
+            "{sql}"
+        );
+        assert_eq!(source.catalog.table("t").unwrap().columns.len(), 3, "{sql}");
+    }
+}
+
+#[test]
+fn a_try_that_fails_is_over_wherever_it_fails() {
+    let sql = "CREATE TABLE t (a int)\nGO\nBEGIN TRY\n IF 1 = 1 BEGIN ALTER TABLE t ADD b int NULL ALTER TABLE nothing ADD x int END\n INSERT t (a) VALUES (1)\nEND TRY\nBEGIN CATCH ROLLBACK END CATCH\nGO\nALTER TABLE t ADD c int NULL\nINSERT t VALUES (2, 3)";
+    let source = of(sql);
+    assert_eq!(rows(&source, "t"), [["2", "3"]]);
+    assert!(
+        source.report().list[0].why.ends_with("its TRY was rolled back, as a server does it"),
+        "{:?}",
+        source.report().list
+    );
+    // Rows are not taken back, and that is said.
+    let source = of(
+        "CREATE TABLE t (a int)\nGO\nBEGIN TRY INSERT t VALUES (1) DROP TABLE nothing END TRY BEGIN CATCH ROLLBACK END CATCH",
+    );
+    assert!(source.report().list[0].why.ends_with("what it did to rows was not"), "{:?}", source.report().list);
+}
+
+#[test]
+fn long_chains_are_no_trouble() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let chain = format!(
+        "CREATE TABLE t (a int)\nGO\nINSERT t SELECT 0{}\nGO\nINSERT t VALUES (0{})",
+        " UNION ALL SELECT 1".repeat(20_000),
+        " + 1".repeat(10_000)
+    );
+    let nested = format!(
+        "CREATE TABLE u (a int)\nGO\nINSERT u VALUES ({}1{})\nGO\n{}{}",
+        "ISNULL(".repeat(5_000),
+        ", 2)".repeat(5_000),
+        "BEGIN TRY SELECT 1 END TRY BEGIN CATCH ".repeat(40),
+        "END CATCH ".repeat(40)
+    );
+    let folder = folder(&[("a.sql", chain.as_bytes()), ("b.sql", nested.as_bytes())]);
+    let source = runtime.block_on(crate::open::scripts(folder.path(), Arc::new(|_, _| {}))).unwrap();
+    let count = |name: &str| {
+        let catalog = runtime.block_on(source.catalog()).unwrap();
+        runtime.block_on(source.count(catalog.table(name).unwrap())).unwrap()
+    };
+    assert!(count("t") >= 20_001 && count("u") <= 1, "{} {:?}", count("t"), source.scripts().unwrap().list);
 }
 
 #[test]

@@ -48,6 +48,9 @@ impl Value {
             return text.parse().ok().map(Value::Float);
         }
         let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
+        if digits.len() > 38 {
+            return None;
+        }
         let joined = format!("{whole}{digits}");
         let units: i128 = if matches!(joined.as_str(), "" | "-" | "+") { return None } else { joined.parse().ok()? };
         Some(Value::Decimal(units, u32::try_from(digits.len()).ok()?))
@@ -147,12 +150,12 @@ impl Value {
             DataType::Int => self.whole(i32::MIN.into(), i32::MAX.into()),
             DataType::BigInt => self.whole(i64::MIN, i64::MAX),
             DataType::Decimal { precision, scale } => self.decimal(*precision, u32::try_from(*scale).unwrap_or(0)),
-            DataType::Money => self.decimal(19, 4),
-            DataType::SmallMoney => self.decimal(10, 4),
+            DataType::Money => self.money(i64::MAX),
+            DataType::SmallMoney => self.money(i32::MAX.into()),
             DataType::Real | DataType::Double => {
                 let number = match &self {
                     Value::Text(text) if text.trim().is_empty() => 0.0,
-                    Value::Text(text) => text.trim().parse().map_err(|_| NO_NUMBER)?,
+                    Value::Text(text) => Value::number(text.trim()).and_then(|n| n.float()).ok_or(NO_NUMBER)?,
                     other => other.float().ok_or(OTHER)?,
                 };
                 // What a column of four bytes keeps is told again with eight.
@@ -179,7 +182,7 @@ impl Value {
             Value::Decimal(units, from) if *from > scale => {
                 let power = 10_i128.checked_pow(from - scale).ok_or(RANGE)?;
                 let (whole, rest) = (units / power, units % power);
-                let up = !cut && rest.abs() * 2 >= power;
+                let up = !cut && rest.unsigned_abs() >= power.unsigned_abs().div_ceil(2);
                 Ok(if up { whole + units.signum() } else { whole })
             }
             Value::Decimal(units, from) => rescaled(*units, *from, scale).ok_or(RANGE),
@@ -194,7 +197,10 @@ impl Value {
                 if text.is_empty() {
                     return Ok(0);
                 }
-                Value::number(&text).ok_or(NO_NUMBER)?.units(scale, cut)
+                match Value::number(&text) {
+                    Some(number @ (Value::Int(_) | Value::Decimal(..))) => number.units(scale, cut),
+                    _ => Err(NO_NUMBER),
+                }
             }
             Value::Bytes(bytes) if bytes.len() <= 8 => {
                 Ok(bytes.iter().fold(0_i128, |sum, byte| (sum << 8) | i128::from(*byte)))
@@ -219,6 +225,13 @@ impl Value {
         if units.abs() < limit { Ok(Value::Decimal(units, scale)) } else { Err(RANGE) }
     }
 
+    /// Money is a whole number of ten-thousandths.
+    fn money(self, most: i64) -> Result<Value, Misfit> {
+        let units = self.units(4, false)?;
+        let most = i128::from(most);
+        if (-most - 1..=most).contains(&units) { Ok(Value::Decimal(units, 4)) } else { Err(RANGE) }
+    }
+
     fn temporal(self, to: &DataType, order: DateOrder) -> Result<Value, Misfit> {
         let (ticks, offset) = match &self {
             Value::Text(text) if text.trim().is_empty() => (moment::FROM_1900, None),
@@ -229,6 +242,9 @@ impl Value {
             Value::Bytes(bytes) => (moment::of_bytes(bytes, to).ok_or(OTHER)?, None),
             Value::Decimal(..) | Value::Float(_) => {
                 let days = self.float().ok_or(OTHER)?;
+                if !(-53_690.0..2_958_464.0).contains(&days) {
+                    return Err(RANGE);
+                }
                 ((days * moment::DAY as f64) as i64 + moment::FROM_1900, None)
             }
             Value::Time(ticks) => {
@@ -242,14 +258,18 @@ impl Value {
                 Value::Time(moment::rounded(ticks.rem_euclid(moment::DAY), *digits) % moment::DAY)
             }
             DataType::DateTime if ticks < moment::FROM_1753 => return Err(Misfit("the day lies before 1753")),
-            DataType::DateTime => Value::Moment(moment::datetime(ticks)),
+            DataType::DateTime => Value::Moment(moment::datetime(within(ticks)?)),
+            DataType::SmallDateTime if !(moment::FROM_1900..moment::TO_2079).contains(&ticks) => {
+                return Err(Misfit("the day lies outside of 1900 to 2079"));
+            }
             DataType::SmallDateTime => Value::Moment(moment::minutes(ticks)),
-            DataType::Timestamp(digits) => Value::Moment(moment::rounded(ticks, *digits)),
+            DataType::Timestamp(digits) => Value::Moment(moment::rounded(within(ticks)?, *digits)),
             _ => Value::Instant(ticks - i64::from(offset.unwrap_or(0)) * 600_000_000),
         })
     }
 
     fn bytes(self, to: &DataType, into_column: bool) -> Result<Value, Misfit> {
+        let number = matches!(self, Value::Int(_));
         let mut bytes = match self {
             Value::Bytes(bytes) => bytes,
             Value::Int(n) => i32::try_from(n).map_or_else(|_| n.to_be_bytes().to_vec(), |n| n.to_be_bytes().to_vec()),
@@ -263,7 +283,9 @@ impl Value {
             }
             bytes.truncate(limit);
             if matches!(to, DataType::Binary(_)) {
-                bytes.resize(limit, 0);
+                let missing = limit.saturating_sub(bytes.len());
+                let at = if number { 0 } else { bytes.len() };
+                bytes.splice(at..at, std::iter::repeat_n(0, missing));
             }
         }
         Ok(Value::Bytes(bytes))
@@ -291,6 +313,7 @@ impl Value {
                 let units = bytes.chunks(2).map(|p| u16::from_le_bytes([p[0], p.get(1).copied().unwrap_or(0)]));
                 char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
             }
+            Value::Moment(ticks) => moment::plain_text(ticks),
             other => other.text().ok_or(OTHER)?,
         };
         let national = matches!(to, DataType::NVarChar(_) | DataType::NChar(_));
@@ -313,6 +336,11 @@ impl Value {
         }
         Ok(Value::Text(text))
     }
+}
+
+/// A moment between the years 1 and 9999.
+fn within(ticks: i64) -> Result<i64, Misfit> {
+    if (moment::FROM_1..moment::TO_10000).contains(&ticks) { Ok(ticks) } else { Err(RANGE) }
 }
 
 /// The largest value of a type's length, where CAST says none: 30 characters.
@@ -426,6 +454,14 @@ mod tests {
                 "uniqueidentifier",
                 Ok("6f9619ff-8b86-d011-b42d-00c04fc964ff"),
             ),
+            (
+                Value::Moment(moment::parse("2020-02-29 00:05", DateOrder::Mdy).unwrap().ticks),
+                "nvarchar(30)",
+                Ok("Feb 29 2020 12:05AM"),
+            ),
+            (number("5000000"), "datetime", Err(RANGE)),
+            (number("922337203685478"), "money", Err(RANGE)),
+            (number("7"), "binary(4)", Ok("\0\0\0\u{7}")),
             (number("0"), "datetime", Ok("1900-01-01 00:00:00.0000000")),
         ];
         for (value, to, expected) in cases {

@@ -1,6 +1,6 @@
 //! What scripts have made so far: tables, rows, variables, the last numbers that were given out.
 
-use std::cell::{Cell as Counter, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use sqlparser::ast::Expr;
 use sqlparser::dialect::MsSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::evaluate::{Scope, Trouble};
+use super::evaluate::{Bound, Scope, Trouble};
 use super::moment::DateOrder;
 use super::rows::{Budget, Row, Rows};
 use super::system;
@@ -31,9 +31,17 @@ pub(super) struct Shape {
     pub(super) made: Vec<Made>,
     pub(super) nullable: Vec<bool>,
     /// What stands for a value where none is given.
-    pub(super) defaults: Vec<Option<Arc<Expr>>>,
+    pub(super) defaults: Vec<Otherwise>,
     /// The keys by which a refused row is told.
     pub(super) key: Vec<usize>,
+}
+
+/// What stands for a value that is not given.
+#[derive(Clone, Debug)]
+pub(super) enum Otherwise {
+    Null,
+    Default(Arc<Expr>),
+    NotUnderstood,
 }
 
 /// Who makes the values of a column.
@@ -68,11 +76,13 @@ pub(super) struct World {
     types: HashMap<String, DataType>,
     defaults: RefCell<HashMap<String, Option<Arc<Expr>>>>,
     last_identity: Value,
+    lost: Vec<(String, u64)>,
     stamp: u64,
     /// When the script in hand was written last: its today.
     now: i64,
     file: String,
-    ids: Counter<u64>,
+    /// How many identifiers each script has got.
+    ids: RefCell<HashMap<String, u64>>,
     /// How the script's dates are written.
     pub(super) order: DateOrder,
 }
@@ -87,11 +97,12 @@ impl World {
             types: HashMap::new(),
             defaults: RefCell::default(),
             last_identity: Value::Null,
+            lost: Vec::new(),
             // Where the count of a new database stands.
             stamp: 2_000,
             now: 0,
             file: String::new(),
-            ids: Counter::new(0),
+            ids: RefCell::new(HashMap::new()),
             order: DateOrder::default(),
         }
     }
@@ -100,23 +111,41 @@ impl World {
     pub(super) fn begin(&mut self, file: &str, now: i64) {
         file.clone_into(&mut self.file);
         self.now = super::moment::datetime(now);
-        self.ids.set(0);
         self.order = DateOrder::default();
         self.end_batch();
+    }
+
+    /// What a script in hand has of its own, put aside while another one is read; a new one begins with none of it.
+    pub(super) fn put_aside(&mut self) -> Aside {
+        Aside {
+            file: self.file.clone(),
+            now: self.now,
+            order: self.order,
+            variables: std::mem::take(&mut self.variables),
+            types: std::mem::take(&mut self.types),
+        }
+    }
+
+    /// A text that is a script goes on where the script that runs it stands, with variables of its own.
+    pub(super) fn go_on(&mut self, aside: &Aside) {
+        (self.file, self.now, self.order) = (aside.file.clone(), aside.now, aside.order);
+    }
+
+    /// Goes on with what was put aside.
+    pub(super) fn take_up(&mut self, aside: Aside) {
+        let Aside { file, now, order, variables, types } = aside;
+        (self.file, self.now, self.order, self.variables, self.types) = (file, now, order, variables, types);
     }
 
     /// Variables live as long as their batch.
     pub(super) fn end_batch(&mut self) {
         self.variables.clear();
         self.types.clear();
-        while let Some(at) = self.database.tables().iter().position(|table| table.name.name.starts_with('@')) {
-            let table = self.database.tables().get(at).map(|table| table.name.clone());
-            let Some(table) = table else { break };
-            let name = ObjectName { schema: Some(table.schema), name: table.name };
-            if self.database.drop(&name).is_err() {
+        while let Some(table) = self.database.tables().iter().find(|table| table.name.name.starts_with('@')) {
+            let name = ObjectName { schema: Some(table.name.schema.clone()), name: table.name.name.clone() };
+            if self.change(|database| database.drop(&name)).is_err() {
                 break;
             }
-            self.held.remove(at);
         }
     }
 
@@ -126,15 +155,22 @@ impl World {
 
     /// Changes the tables. Rows follow: a new table has none, a dropped one loses them.
     pub(super) fn change<T>(&mut self, change: impl FnOnce(&mut Database) -> T) -> T {
-        let before: Vec<_> = self.database.tables().iter().map(|table| table.name.clone()).collect();
+        let first = |database: &Database| -> Vec<Option<u32>> {
+            database.tables().iter().map(|table| table.columns.first().map(|column| column.id)).collect()
+        };
+        let (before, names) = (first(&self.database), self.names());
         let outcome = change(&mut self.database);
         let after = self.database.tables();
         if after.len() < before.len() {
-            // At most one table goes at a time.
-            let gone =
-                before.iter().enumerate().find(|(at, name)| after.get(*at).is_none_or(|table| table.name != **name));
-            if let Some((at, _)) = gone {
-                self.held.remove(at);
+            // At most one table goes at a time; numbers of columns are given once only.
+            let left = first(&self.database);
+            let gone = before.iter().enumerate().find(|(at, id)| left.get(*at) != Some(id)).map(|(at, _)| at);
+            if let Some(at) = gone.filter(|at| *at < self.held.len()) {
+                let held = self.held.remove(at);
+                if !held.refused.is_empty() {
+                    let name = names.get(at).cloned().unwrap_or_default();
+                    self.lost.push((name, held.refused.len() as u64));
+                }
             }
         }
         while self.held.len() < after.len() {
@@ -151,15 +187,20 @@ impl World {
         outcome
     }
 
-    /// Puts the tables back as they were, where none came or went since: rows follow by the numbers of their columns.
+    /// Puts the tables back as they were, if none came or went since: rows follow by the numbers of their columns.
     pub(super) fn take_back(&mut self, before: Database) -> bool {
-        let names = |database: &Database| database.tables().iter().map(|table| table.name.clone()).collect::<Vec<_>>();
-        let same = names(&before) == names(&self.database);
-        if same {
-            self.database = before;
-            self.held.iter_mut().for_each(|held| held.shape = None);
-        }
-        same
+        let taken = self.database.take_back(before);
+        self.held.iter_mut().for_each(|held| held.shape = None);
+        taken
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.database.tables().iter().map(|table| table.name.to_string()).collect()
+    }
+
+    /// Rows that were refused by tables that are gone: the tables, and how many.
+    pub(super) fn lost(&mut self) -> Vec<(String, u64)> {
+        std::mem::take(&mut self.lost)
     }
 
     pub(super) fn find(&self, name: &ObjectName) -> Option<usize> {
@@ -187,7 +228,14 @@ impl World {
             ids: table.columns.iter().map(|c| c.id).collect(),
             made: made.collect(),
             nullable: table.columns.iter().map(|c| c.column.nullable).collect(),
-            defaults: table.columns.iter().map(|c| c.column.default.as_deref().and_then(|d| self.parsed(d))).collect(),
+            defaults: table
+                .columns
+                .iter()
+                .map(|c| match c.column.default.as_deref() {
+                    None => Otherwise::Null,
+                    Some(default) => self.parsed(default).map_or(Otherwise::NotUnderstood, Otherwise::Default),
+                })
+                .collect(),
             names,
             types,
             key,
@@ -216,14 +264,82 @@ impl World {
     pub(super) fn each_row(
         &self,
         at: usize,
+        see: impl FnMut(&[String], &[Value]) -> Result<bool, Trouble>,
+    ) -> Result<(), Trouble> {
+        self.each_computed(at, true, see)
+    }
+
+    /// The computed columns of a table, by their position, with their expressions; none where it is not understood.
+    fn computed(&self, at: usize) -> Vec<(usize, Option<Arc<Expr>>)> {
+        let Some(table) = self.database.tables().get(at) else { return Vec::new() };
+        let columns = table.columns.iter().enumerate();
+        columns.filter_map(|(at, column)| Some((at, self.parsed(column.column.computed.as_deref()?)))).collect()
+    }
+
+    /// Fills in what is computed. What is not understood is an error if it must be known, and NULL otherwise.
+    fn compute(
+        &self,
+        table: &str,
+        computed: &[(usize, Option<Arc<Expr>>)],
+        names: &[String],
+        cells: &mut [Value],
+        strict: bool,
+    ) -> Result<(), Trouble> {
+        for (position, expression) in computed {
+            let value = {
+                let bound = [Bound { alias: table, columns: names, cells }];
+                let scope = Scope { world: self, rows: &bound, outer: None };
+                match expression {
+                    Some(expression) => scope.value(expression),
+                    None => Err(Trouble::Unknown("a computed column".to_owned())),
+                }
+            };
+            let value = match value {
+                Err(Trouble::Unknown(_) | Trouble::Refused(_)) if !strict => Value::Null,
+                other => other?,
+            };
+            if let Some(cell) = cells.get_mut(*position) {
+                *cell = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which computed columns of a table cannot be told for all of its rows: their names.
+    pub(super) fn not_computed(&self, at: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        let names = self.column_names(at);
+        let (Some(table), Some(held)) = (self.database.tables().get(at), self.held.get(at)) else { return found };
+        for (position, expression) in self.computed(at) {
+            let one = [(position, expression)];
+            let mut fails = false;
+            let outcome = held.rows.each::<Trouble>(|row| {
+                let mut cells: Vec<Value> = table.columns.iter().map(|column| held.cell(row, column.id)).collect();
+                fails = self.compute(&table.name.name, &one, &names, &mut cells, true).is_err();
+                Ok(!fails)
+            });
+            if outcome.is_err() || fails {
+                found.extend(names.get(position).cloned());
+            }
+        }
+        found
+    }
+
+    /// As [`World::each_row`], with what to do where a computed column is not understood.
+    pub(super) fn each_computed(
+        &self,
+        at: usize,
+        strict: bool,
         mut see: impl FnMut(&[String], &[Value]) -> Result<bool, Trouble>,
     ) -> Result<(), Trouble> {
         let (Some(table), Some(held)) = (self.database.tables().get(at), self.held.get(at)) else { return Ok(()) };
         let names = self.column_names(at);
+        let computed = self.computed(at);
         let mut cells = Vec::with_capacity(names.len());
         held.rows.each(|row| {
             cells.clear();
             cells.extend(table.columns.iter().map(|column| held.cell(row, column.id)));
+            self.compute(&table.name.name, &computed, &names, &mut cells, strict)?;
             see(&names, &cells)
         })
     }
@@ -264,12 +380,16 @@ impl World {
     ) -> Result<u64, Trouble> {
         let names = self.column_names(at);
         let Some(ids) = self.shape(at).map(|shape| Arc::clone(&shape.ids)) else { return Ok(0) };
+        let computed = self.computed(at);
+        let table = self.database.tables().get(at).map(|table| table.name.name.clone()).unwrap_or_default();
         let Some(held) = self.held.get_mut(at) else { return Ok(0) };
         let mut rows = std::mem::replace(&mut held.rows, Rows::new(&self.budget));
         let mut changed = 0;
         let outcome = rows.rewrite(|row| {
             let held = self.held.get(at);
-            let cells: Vec<Value> = ids.iter().map(|id| held.map_or(Value::Null, |held| held.cell(row, *id))).collect();
+            let mut cells: Vec<Value> =
+                ids.iter().map(|id| held.map_or(Value::Null, |held| held.cell(row, *id))).collect();
+            self.compute(&table, &computed, &names, &mut cells, true)?;
             match change(self, &names, &cells)? {
                 Rewrite::Keep => Ok(Some(row.clone())),
                 Rewrite::Drop => {
@@ -301,6 +421,7 @@ impl World {
     pub(super) fn clear(&mut self, at: usize) {
         if let Some(held) = self.held.get_mut(at) {
             held.rows.clear();
+            held.refused.clear();
             held.identity = None;
         }
     }
@@ -355,9 +476,12 @@ impl World {
         }
     }
 
+    /// The last number is this one; of a table that never had a row, the next one is.
     pub(super) fn reseed(&mut self, at: usize, value: i64) {
+        let step = self.database.tables().get(at).and_then(|table| table.columns.iter().find_map(|c| c.identity));
         if let Some(held) = self.held.get_mut(at) {
-            held.identity = Some(value);
+            let fresh = held.identity.is_none();
+            held.identity = Some(if fresh { value.saturating_sub(step.map_or(1, |(_, step)| step)) } else { value });
         }
     }
 
@@ -412,10 +536,13 @@ impl World {
     }
 
     pub(super) fn new_id(&self) -> Value {
-        let count = self.ids.get();
-        self.ids.set(count + 1);
+        let mut ids = self.ids.borrow_mut();
+        let count = ids.entry(self.file.clone()).or_default();
         let name = format!("{}#{count}", self.file);
-        Value::Text(uuid::Uuid::new_v5(&NAMESPACE, name.as_bytes()).hyphenated().to_string())
+        *count += 1;
+        let id = uuid::Uuid::new_v5(&NAMESPACE, name.as_bytes());
+        // As a text it is in capitals; a column of its type has it in small letters.
+        Value::Text(id.hyphenated().to_string().to_uppercase())
     }
 
     /// `OBJECT_ID(name, kind)`.
@@ -463,6 +590,15 @@ impl World {
     pub(super) fn default(&self, expr: &Expr) -> Result<Value, Trouble> {
         Scope::of(self).value(expr)
     }
+}
+
+/// See [`World::put_aside`].
+pub(super) struct Aside {
+    file: String,
+    now: i64,
+    order: DateOrder,
+    variables: HashMap<String, Value>,
+    types: HashMap<String, DataType>,
 }
 
 /// What becomes of a row.

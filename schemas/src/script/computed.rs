@@ -33,7 +33,8 @@ fn type_of(expression: &Expr, of: &dyn Fn(&str) -> Option<String>) -> Option<Dat
                 let (whole, fraction) = text.split_once('.')?;
                 let digits = |text: &str| u8::try_from(text.trim_start_matches('0').len().max(1)).ok();
                 let scale = u8::try_from(fraction.len()).ok()?;
-                Some(DataType::Decimal { precision: digits(whole)? + scale, scale: i8::try_from(scale).ok()? })
+                let precision = digits(whole)?.checked_add(scale).filter(|precision| *precision <= 38)?;
+                Some(DataType::Decimal { precision, scale: i8::try_from(scale).ok()? })
             }
             Value::SingleQuotedString(text) => Some(DataType::VarChar(length(text))),
             Value::NationalStringLiteral(text) => Some(DataType::NVarChar(length(text))),

@@ -40,7 +40,6 @@ pub struct TableState {
     pub name: TableName,
     /// Its columns.
     pub columns: Vec<Column>,
-    next: u32,
     primary_key: Option<Key>,
     foreign_keys: Vec<ForeignKey>,
     uniques: Vec<Unique>,
@@ -76,6 +75,24 @@ impl TableState {
         told
     }
 
+    /// What would have to go before a column goes.
+    fn held_by(&self, name: &str) -> Option<&'static str> {
+        let among = |columns: &[String]| columns.iter().any(|own| same_name(own, name));
+        if self.primary_key.as_ref().is_some_and(|key| among(&key.columns)) {
+            Some("the primary key")
+        } else if self.foreign_keys.iter().any(|key| among(&key.columns)) {
+            Some("a foreign key")
+        } else if self.uniques.iter().any(|unique| among(&unique.columns)) {
+            Some("a unique")
+        } else if self.indexes.iter().any(|index| among(&index.columns) || among(&index.include)) {
+            Some("an index")
+        } else if self.column(name).is_some_and(|column| column.column.default.is_some()) {
+            Some("a default")
+        } else {
+            None
+        }
+    }
+
     /// The names of these columns as the table spells them.
     fn spelled(&self, names: &[String]) -> Vec<String> {
         let own = |name: &String| self.column(name).map_or_else(|| name.clone(), |c| c.column.name.clone());
@@ -104,6 +121,8 @@ pub struct Database {
     views: Vec<View>,
     routines: Vec<Routine>,
     types: Vec<UserType>,
+    /// The number of the next column, of whatever table: none is ever given twice.
+    next: u32,
     /// Whether a user's own type lets a column be NULL that does not say.
     nullable_types: Vec<(String, bool)>,
 }
@@ -167,6 +186,27 @@ impl Database {
         })
     }
 
+    /// Puts the tables back as they were before, if none came or went since. Numbers of columns that were given meanwhile stay taken.
+    pub fn take_back(&mut self, mut before: Database) -> bool {
+        let same = |(old, new): (&TableState, &TableState)| {
+            let kept = old.columns.iter().any(|old| new.columns.iter().any(|new| new.id == old.id));
+            old.name == new.name && (kept || old.columns.is_empty())
+        };
+        if self.tables.len() != before.tables.len() || !before.tables.iter().zip(&self.tables).all(same) {
+            return false;
+        }
+        before.next = self.next;
+        *self = before;
+        true
+    }
+
+    /// Whether a foreign key of another table refers to a table.
+    pub fn is_referred_to(&self, at: usize) -> bool {
+        let Some(own) = self.tables.get(at).map(|table| table.name.clone()) else { return false };
+        let others = self.tables.iter().enumerate().filter(|(other, _)| *other != at);
+        others.flat_map(|(_, table)| &table.foreign_keys).any(|key| key.references == own)
+    }
+
     /// Whether a type has this name.
     pub fn user_type(&self, name: &ObjectName) -> bool {
         self.types.iter().any(|t| is(&t.schema, &t.name, name))
@@ -200,7 +240,6 @@ impl Database {
         let table = TableState {
             name: placed(&draft.name),
             columns: Vec::new(),
-            next: 0,
             primary_key: None,
             foreign_keys: Vec::new(),
             uniques: Vec::new(),
@@ -249,7 +288,12 @@ impl Database {
             Change::DropColumn(name, lenient) => {
                 let table = self.table_mut(at)?;
                 match table.position(name) {
-                    Ok(position) => drop(table.columns.remove(position)),
+                    Ok(position) => {
+                        if let Some(what) = table.held_by(name) {
+                            return refused(format!("{what} of {} needs the column {name}", table.name));
+                        }
+                        table.columns.remove(position);
+                    }
                     Err(refused) if !lenient => return Err(refused),
                     Err(_) => {}
                 }
@@ -278,6 +322,9 @@ impl Database {
     /// When nothing has this name.
     pub fn drop(&mut self, name: &ObjectName) -> Result<Option<usize>, Refused> {
         if let Some(at) = self.find(name) {
+            if self.is_referred_to(at) {
+                return refused(format!("a foreign key refers to {}", name.name));
+            }
             self.tables.remove(at);
             return Ok(Some(at));
         }
@@ -397,6 +444,9 @@ impl Database {
     /// When nothing has the name.
     pub fn rename(&mut self, parts: &[String], to: &str, kind: Option<&str>) -> Result<(), Refused> {
         let (last, before) = parts.split_last().ok_or_else(|| Refused("a name is missing".to_owned()))?;
+        if to.is_empty() {
+            return refused("a name is missing");
+        }
         let of = |parts: &[String]| {
             let (name, schema) = parts.split_last()?;
             Some(ObjectName { schema: schema.last().cloned(), name: name.clone() })
@@ -422,6 +472,9 @@ impl Database {
         if let Some(at) = self.find(&name) {
             let old = self.table_mut(at)?.name.clone();
             let new = TableName::new(old.schema.clone(), to);
+            if self.has(&ObjectName { schema: Some(new.schema.clone()), name: new.name.clone() }) {
+                return refused(format!("{to} is there already"));
+            }
             self.table_mut(at)?.name = new.clone();
             for key in self.tables.iter_mut().flat_map(|t| t.foreign_keys.iter_mut()) {
                 if key.references == old {
@@ -454,6 +507,9 @@ impl Database {
 
     fn rename_column(&mut self, at: usize, position: usize, to: &str) -> Result<(), Refused> {
         let table = self.table_mut(at)?;
+        if table.column(to).is_some_and(|other| table.columns.get(position).is_some_and(|own| own.id != other.id)) {
+            return refused(format!("{} has the column {to} already", table.name));
+        }
         let name = table.name.clone();
         let Some(column) = table.columns.get_mut(position) else { return refused("no such column") };
         let old = std::mem::replace(&mut column.column.name, to.to_owned());
@@ -480,7 +536,7 @@ impl Database {
     }
 
     fn add_column(&mut self, at: usize, draft: &ColumnDraft, later: bool) -> Result<(), Refused> {
-        let id = self.table_mut(at)?.next;
+        let id = self.next;
         let mut column = self.column(id, draft)?;
         let table = self.table_mut(at)?;
         if table.column(&draft.name).is_some() {
@@ -490,8 +546,8 @@ impl Database {
         if later && (draft.with_values || !column.column.nullable) {
             column.fill.clone_from(&column.column.default);
         }
-        table.next += 1;
         table.columns.push(column);
+        self.next += 1;
         Ok(())
     }
 

@@ -23,6 +23,8 @@ pub struct Statement {
     pub words: String,
     /// What it does.
     pub action: Action,
+    /// The variables that it may give another value, where it is not understood.
+    pub variables: Vec<String>,
 }
 
 /// What a statement does.
@@ -68,6 +70,10 @@ pub enum Action {
     Try(Vec<Statement>, bool),
     /// EXEC of a text that is a script itself.
     Dynamic(Expr),
+    /// RETURN: the rest of the batch is not carried out.
+    Return,
+    /// THROW (true) or RAISERROR of a severity that ends a TRY (false).
+    Raise(bool),
     /// Nothing that a catalogue or rows would show: what it is.
     Nothing(&'static str),
     /// Not understood, and why.
@@ -174,17 +180,13 @@ const STARTS: &[&str] = &[
 const NOTHING: &[(&str, &str)] = &[
     ("USE", "a change of the database"),
     ("PRINT", "a message"),
-    ("RAISERROR", "a message"),
-    ("THROW", "a message"),
     ("GRANT", "a right"),
     ("DENY", "a right"),
     ("REVOKE", "a right"),
     ("COMMIT", "a transaction"),
-    ("ROLLBACK", "a transaction"),
     ("SAVE", "a transaction"),
     ("CHECKPOINT", "a transaction"),
     ("WAITFOR", "a pause"),
-    ("RETURN", "the end of a batch"),
     ("ENABLE", "a trigger"),
     ("DISABLE", "a trigger"),
     ("BACKUP", "a backup"),
@@ -194,7 +196,6 @@ const NOTHING: &[(&str, &str)] = &[
     ("OPEN", "a cursor or a key"),
     ("CLOSE", "a cursor or a key"),
     ("DEALLOCATE", "a cursor"),
-    ("FETCH", "a cursor"),
     ("KILL", "a session"),
 ];
 
@@ -244,11 +245,13 @@ pub fn parse(piece: &Piece) -> Vec<Statement> {
     let source = match Source::new(&piece.text, piece.place) {
         Ok(source) => source,
         Err((place, why)) => {
-            let words = piece.text.split_whitespace().take(4).collect::<Vec<_>>().join(" ").chars().take(60).collect();
+            let plain = |word: &&str| word.chars().all(|c| c.is_alphabetic() || "_.[]".contains(c));
+            let words = piece.text.split_whitespace().take_while(plain).take(4).collect::<Vec<_>>().join(" ");
             return vec![Statement {
                 place,
                 words,
                 action: Action::Unknown(format!("no T-SQL that can be taken apart: {why}")),
+                variables: Vec::new(),
             }];
         }
     };
@@ -260,12 +263,53 @@ pub fn parse(piece: &Piece) -> Vec<Statement> {
         if cursor.index() == before {
             // A lone END or ELSE: told, not swallowed.
             let action = Action::Unknown("it stands alone".to_owned());
-            statements.push(Statement { place: cursor.place(), words: cursor.words(), action });
+            statements.push(Statement { place: cursor.place(), words: cursor.words(), action, variables: Vec::new() });
             cursor.advance();
         }
     }
     statements
 }
+
+/// Procedures of the server that leave no trace in a catalogue or in rows.
+const RIGHTS: &[&str] = &[
+    "sp_addalias",
+    "sp_addapprole",
+    "sp_addgroup",
+    "sp_addlinkedserver",
+    "sp_addlinkedsrvlogin",
+    "sp_addlogin",
+    "sp_addmessage",
+    "sp_addrole",
+    "sp_addrolemember",
+    "sp_addserver",
+    "sp_addsrvrolemember",
+    "sp_addumpdevice",
+    "sp_adduser",
+    "sp_changedbowner",
+    "sp_changeobjectowner",
+    "sp_change_users_login",
+    "sp_configure",
+    "sp_db_vardecimal_storage_format",
+    "sp_dboption",
+    "sp_dropalias",
+    "sp_dropgroup",
+    "sp_droplogin",
+    "sp_droprole",
+    "sp_droprolemember",
+    "sp_dropserver",
+    "sp_dropuser",
+    "sp_grantdbaccess",
+    "sp_grantlogin",
+    "sp_help",
+    "sp_helptext",
+    "sp_recompile",
+    "sp_refreshsqlmodule",
+    "sp_refreshview",
+    "sp_revokedbaccess",
+    "sp_settriggerorder",
+    "sp_tableoption",
+    "sp_updatestats",
+];
 
 /// How deep blocks may lie in one another.
 const DEPTH: u32 = 60;
@@ -309,7 +353,15 @@ fn statement(cursor: &mut Cursor<'_>, depth: u32) -> Option<Statement> {
             None => Action::Unknown(String::new()),
         }
     };
-    Some(Statement { place, words, action })
+    let variables = match action {
+        Action::Insert(_)
+        | Action::CreateTable(_)
+        | Action::AlterTable(..)
+        | Action::Module(_)
+        | Action::Nothing(_) => Vec::new(),
+        _ => begin.variables(cursor.index()),
+    };
+    Some(Statement { place, words, action, variables })
 }
 
 /// Where the statement that begins here ends: the index behind its last token.
@@ -323,6 +375,8 @@ fn end_of(cursor: &Cursor<'_>) -> usize {
     let mut set = matches!(first.as_str(), "UPDATE" | "ALTER" | "MERGE" | "WITH");
     let merge = first == "MERGE";
     let mut joined = false;
+    // Rights are named by words that begin statements, up to those who get them.
+    let mut granted = false;
     while let Some(token) = at.peek(0) {
         match token {
             Token::LParen => depth += 1,
@@ -342,9 +396,7 @@ fn end_of(cursor: &Cursor<'_>) -> usize {
                     let guarded = is("IF") && at.is_word(1, "EXISTS") && at.peek(2) != Some(&Token::LParen);
                     let continues = guarded
                         || match first.as_str() {
-                            "GRANT" | "DENY" | "REVOKE" => {
-                                !is("IF") && !is("GRANT") && !is("REVOKE") && !is("DENY") && !is("CREATE")
-                            }
+                            "GRANT" | "DENY" | "REVOKE" => !granted || is("WITH"),
                             "BULK" => is("INSERT") || is("WITH"),
                             "ENABLE" | "DISABLE" | "BACKUP" | "RESTORE" => false,
                             "CREATE" | "ALTER" => {
@@ -352,7 +404,7 @@ fn end_of(cursor: &Cursor<'_>) -> usize {
                                 match second.as_str() {
                                     "TABLE" => {
                                         is("WITH")
-                                        || (first == "ALTER" && (is("ALTER") || is("DROP")) && at.is_one_of(1, &["COLUMN", "CONSTRAINT", "INDEX"]))
+                                        || (first == "ALTER" && (is("ALTER") || is("DROP")) && at.is_one_of(1, &["COLUMN", "CONSTRAINT"]))
                                         || (first == "ALTER" && is("DROP") && !at.is_one_of(1, &["TABLE", "VIEW", "PROC", "PROCEDURE", "FUNCTION", "TYPE", "INDEX", "DATABASE", "SCHEMA", "USER", "ROLE"]))
                                         || (first == "ALTER" && is("SET") && at.peek(1) == Some(&Token::LParen))
                                         || (first == "ALTER" && (is("ENABLE") || is("DISABLE")))
@@ -362,7 +414,10 @@ fn end_of(cursor: &Cursor<'_>) -> usize {
                                         || (is("END") && at.index() > 0 && at.from(at.index() - 1).is_word(0, "ROW"))
                                     }
                                     "DATABASE" | "ROLE" | "USER" | "LOGIN" | "SERVER" => {
-                                        is("SET") || is("WITH") || is("ADD") || (is("DROP") && at.is_word(1, "MEMBER"))
+                                        (set && is("SET"))
+                                            || is("WITH")
+                                            || is("ADD")
+                                            || (is("DROP") && at.is_word(1, "MEMBER"))
                                     }
                                     _ => is("WITH"),
                                 }
@@ -391,6 +446,7 @@ fn end_of(cursor: &Cursor<'_>) -> usize {
                         set = false;
                     }
                 }
+                granted |= is("TO") || is("FROM");
                 joined = is("UNION") || is("EXCEPT") || is("INTERSECT") || (joined && is("ALL"));
             }
             // A label, or a bracketed query behind UNION.
@@ -436,6 +492,11 @@ fn simple(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
             Some(Action::Truncate(cursor.name()?))
         }
         "SET" => set(cursor, end),
+        "RETURN" => Some(Action::Return),
+        "THROW" => Some(Action::Raise(true)),
+        "RAISERROR" => Some(raise(cursor, end)),
+        "ROLLBACK" => Some(Action::Unknown("it takes back what was done before".to_owned())),
+        "FETCH" => Some(Action::Unknown("a cursor".to_owned())),
         "DECLARE" => declare(cursor, end),
         "EXEC" | "EXECUTE" => {
             cursor.advance();
@@ -443,7 +504,13 @@ fn simple(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
         }
         "DBCC" => {
             cursor.advance();
-            Some(reseed(cursor).unwrap_or(Action::Nothing("a check of the server")))
+            let reseeds = cursor.is_word(0, "CHECKIDENT") && (0..8).any(|ahead| cursor.is_word(ahead, "RESEED"));
+            let otherwise = if reseeds {
+                Action::Unknown("the number to go on from is not a number here".to_owned())
+            } else {
+                Action::Nothing("a check of the server")
+            };
+            Some(reseed(cursor).unwrap_or(otherwise))
         }
         "UPDATE" if cursor.is_word(1, "STATISTICS") => Some(Action::Nothing("statistics")),
         "BEGIN" => Some(Action::Nothing("a transaction")),
@@ -461,6 +528,9 @@ fn simple(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
 
 fn other(cursor: &Cursor<'_>) -> Option<Action> {
     let word = cursor.word(1)?.to_ascii_uppercase();
+    if word == "SCHEMA" && cursor.is_word(0, "ALTER") {
+        return Some(Action::Unknown("a thing moves to another schema".to_owned()));
+    }
     OTHERS.iter().find(|(known, _)| *known == word).map(|(_, what)| Action::Nothing(what))
 }
 
@@ -538,7 +608,19 @@ fn set(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
             let value = expression(cursor, end)?;
             Some(Action::Assign(name, value))
         }
-        Some(_) => Some(Action::Nothing("an option of the session")),
+        Some(option) => {
+            let on = |word: &str| cursor.is_word(1, word);
+            Some(match option.to_ascii_uppercase().as_str() {
+                "NOEXEC" | "PARSEONLY" | "FMTONLY" if on("ON") => {
+                    Action::Unknown("what follows would not be carried out".to_owned())
+                }
+                "ROWCOUNT" if cursor.peek(1) != Some(&Token::Number("0".to_owned(), false)) => {
+                    Action::Unknown("what follows would stop after some rows".to_owned())
+                }
+                "LANGUAGE" => Action::Unknown("how dates are written depends on it".to_owned()),
+                _ => Action::Nothing("an option of the session"),
+            })
+        }
         None => None,
     }
 }
@@ -582,8 +664,13 @@ fn execute(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
         let (start, close) = cursor.group()?;
         let mut inside = cursor.from(start).until(close);
         let text = expression(&mut inside, close)?;
+        let whole = cursor.index() >= end;
         *cursor = cursor.from(end);
-        return Some(Action::Dynamic(text));
+        return Some(if whole {
+            Action::Dynamic(text)
+        } else {
+            Action::Unknown("a text is carried out elsewhere, or with parameters".to_owned())
+        });
     }
     let name = cursor.name()?;
     let lower = name.name.to_lowercase();
@@ -614,6 +701,9 @@ fn execute(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
             let new = new.string().or_else(|| new.identifier())?;
             Some(Action::Rename(ObjectName::parts(&old), new, kind.map(|k| k.to_uppercase())))
         }
+        "sp_executesql" if parameters.len() > 1 => {
+            Some(Action::Unknown("a text is carried out with parameters".to_owned()))
+        }
         "sp_executesql" => {
             let mut text = parameter(0, &["@statement", "@stmt"])?;
             let mut last = text;
@@ -637,23 +727,20 @@ fn execute(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
             Some(Action::Nothing("a description"))
         }
         "sp_fulltext_database" => Some(Action::Nothing("a full-text index")),
-        _ if lower.starts_with("sp_add") || lower.starts_with("sp_grant") || lower.starts_with("sp_drop") => {
-            Some(Action::Nothing("a right or an option of the server"))
-        }
-        "sp_configure"
-        | "sp_dboption"
-        | "sp_changedbowner"
-        | "sp_tableoption"
-        | "sp_settriggerorder"
-        | "sp_refreshview"
-        | "sp_recompile"
-        | "sp_updatestats"
-        | "sp_msforeachtable"
-        | "sp_help"
-        | "sp_helptext"
-        | "sp_db_vardecimal_storage_format" => Some(Action::Nothing("an option of the server")),
+        _ if RIGHTS.contains(&lower.as_str()) => Some(Action::Nothing("a right or an option of the server")),
         _ => Some(Action::Unknown("a procedure is called, and what it does to rows is not known".to_owned())),
     }
+}
+
+/// RAISERROR ends a TRY from severity 11 on; one that is not a number is taken for such.
+fn raise(cursor: &mut Cursor<'_>, end: usize) -> Action {
+    cursor.advance();
+    let severity = cursor.group().and_then(|(start, close)| {
+        let second = *cursor.items(start, close).get(1)?;
+        second.text(second.index(), close).split(',').next()?.trim().parse::<i64>().ok()
+    });
+    *cursor = cursor.from(end);
+    if severity.is_some_and(|severity| severity < 11) { Action::Nothing("a message") } else { Action::Raise(false) }
 }
 
 fn reseed(cursor: &mut Cursor<'_>) -> Option<Action> {
@@ -719,7 +806,7 @@ fn insert(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
 /// A value of a row.
 fn cell(mut item: Cursor<'_>) -> Option<Cell> {
     let whole = item;
-    let read = simple_cell(&mut item);
+    let read = simple_cell(&mut item, 0);
     if let Some(cell) = read
         && item.is_at_end()
     {
@@ -732,7 +819,10 @@ fn cell(mut item: Cursor<'_>) -> Option<Cell> {
 }
 
 /// A literal, with a sign or within CAST, and nothing else.
-fn simple_cell(item: &mut Cursor<'_>) -> Option<Cell> {
+fn simple_cell(item: &mut Cursor<'_>, depth: u32) -> Option<Cell> {
+    if depth > 8 {
+        return None;
+    }
     let token = item.advance()?;
     if let Some(text) = literal(token) {
         return Some(Cell::Text(text));
@@ -758,7 +848,7 @@ fn simple_cell(item: &mut Cursor<'_>) -> Option<Cell> {
             let (start, end) = item.group()?;
             let mut inside = item.from(start).until(end);
             let national = matches!(inside.peek(0), Some(Token::NationalStringLiteral(_)));
-            let value = simple_cell(&mut inside)?;
+            let value = simple_cell(&mut inside, depth + 1)?;
             if !inside.take(&["AS"]) {
                 return None;
             }
@@ -853,7 +943,7 @@ fn block(cursor: &mut Cursor<'_>, depth: u32) -> Action {
         statements.extend(statement(cursor, depth + 1));
         if cursor.index() == before {
             let action = Action::Unknown("it stands alone".to_owned());
-            statements.push(Statement { place: cursor.place(), words: cursor.words(), action });
+            statements.push(Statement { place: cursor.place(), words: cursor.words(), action, variables: Vec::new() });
             cursor.advance();
         }
     }
@@ -869,13 +959,19 @@ fn block(cursor: &mut Cursor<'_>, depth: u32) -> Action {
             // What the CATCH does is looked at here, and it is read as a statement of its own.
             let mut after = *cursor;
             while after.take_token(&Token::SemiColon) {}
-            let (from, mut rolls_back) = (after.index(), false);
+            let mut rolls_back = false;
             if after.is_word(0, "BEGIN") && after.is_word(1, "CATCH") {
-                let _catch = block(&mut after, depth);
-                let mut inside = cursor.from(from).until(after.index());
-                while !inside.is_at_end() {
-                    rolls_back |= inside.is_word(0, "ROLLBACK");
-                    inside.advance();
+                let mut open = 0_u32;
+                while !after.is_at_end() {
+                    rolls_back |= after.is_word(0, "ROLLBACK");
+                    open += u32::from(after.is_word(0, "BEGIN") && after.is_word(1, "CATCH"));
+                    if after.is_word(0, "END") && after.is_word(1, "CATCH") {
+                        open = open.saturating_sub(1);
+                        if open == 0 {
+                            break;
+                        }
+                    }
+                    after.advance();
                 }
             }
             Action::Try(statements, rolls_back)
@@ -885,7 +981,11 @@ fn block(cursor: &mut Cursor<'_>, depth: u32) -> Action {
 
 /// An expression that reaches to an index.
 fn expression(cursor: &mut Cursor<'_>, end: usize) -> Option<Expr> {
-    let mut parser = Parser::new(&MsSqlDialect {}).with_tokens_with_locations(cursor.tokens_to(end));
+    let tokens = cursor.tokens_to(end);
+    if is_endless(&tokens) {
+        return None;
+    }
+    let mut parser = Parser::new(&MsSqlDialect {}).with_tokens_with_locations(tokens);
     let found = parser.parse_expr().ok()?;
     let whole = parser.peek_token().token == Token::EOF;
     *cursor = cursor.from(end);
@@ -893,12 +993,63 @@ fn expression(cursor: &mut Cursor<'_>, end: usize) -> Option<Expr> {
 }
 
 fn query(cursor: &mut Cursor<'_>, end: usize) -> Option<Action> {
-    let statement = parse_statement(cursor.tokens_to(end))?;
+    let mut tokens = cursor.tokens_to(end);
+    // FROM may be left out behind DELETE.
+    if cursor.is_word(0, "DELETE") && !cursor.is_one_of(1, &["FROM", "TOP"]) && !has_from(cursor, end) {
+        tokens.insert(1.min(tokens.len()), TokenWithSpan::wrap(Token::make_keyword("FROM")));
+    }
+    let statement = parse_statement(tokens)?;
     *cursor = cursor.from(end);
     Some(Action::Query(Box::new(statement)))
 }
 
+/// Whether a FROM stands outside brackets: `DELETE alias FROM table alias`.
+fn has_from(cursor: &Cursor<'_>, end: usize) -> bool {
+    let mut at = cursor.until(end);
+    while !at.is_at_end() {
+        if at.is_word(0, "FROM") {
+            return true;
+        }
+        if at.group().is_none() {
+            at.advance();
+        }
+    }
+    false
+}
+
+/// More operators or UNIONs than this in one statement are nobody's wish: what is made of them lies as deep as they are many.
+const MANY_OPERATORS: usize = 20_000;
+const MANY_UNIONS: usize = 100_000;
+/// Brackets that lie deeper in one another than this are not looked into: the parser's time doubles with each function in a function.
+const DEEP: u32 = 16;
+
+fn is_endless(tokens: &[TokenWithSpan]) -> bool {
+    let is = |token: &Token, words: &[&str]| match token {
+        Token::Word(word) => words.iter().any(|wanted| word.value.eq_ignore_ascii_case(wanted)),
+        _ => false,
+    };
+    let operators =
+        [Token::Plus, Token::Minus, Token::Mul, Token::Div, Token::Mod, Token::Ampersand, Token::Pipe, Token::Eq];
+    let chained =
+        |token: &&TokenWithSpan| operators.contains(&token.token) || is(&token.token, &["AND", "OR", "NOT", "WHEN"]);
+    let mut depth = 0_u32;
+    let deep = tokens.iter().any(|token| {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > DEEP
+    });
+    deep || tokens.len() > MANY_OPERATORS
+        && (tokens.iter().filter(chained).count() > MANY_OPERATORS
+            || tokens.iter().filter(|token| is(&token.token, &["UNION"])).count() > MANY_UNIONS)
+}
+
 fn parse_statement(tokens: Vec<TokenWithSpan>) -> Option<Sql> {
+    if is_endless(&tokens) {
+        return None;
+    }
     let mut parser = Parser::new(&MsSqlDialect {}).with_tokens_with_locations(tokens);
     let found = parser.parse_statement().ok()?;
     (parser.peek_token().token == Token::EOF).then_some(found)

@@ -162,6 +162,8 @@ impl<'a> Cursor<'a> {
             && let Some(token) = cursor.advance()
         {
             match token {
+                // Between double quotes there may be a text.
+                Token::Word(word) if word.quote_style == Some('"') => words.push("…".to_owned()),
                 Token::Word(word) => words.push(word.value.clone()),
                 Token::Period => words.push(".".to_owned()),
                 Token::LParen if words.len() > 2 => break,
@@ -173,6 +175,21 @@ impl<'a> Cursor<'a> {
             }
         }
         words.join(" ").replace(" . ", ".").chars().take(80).collect()
+    }
+
+    /// The variables that stand up to an index.
+    pub(super) fn variables(&self, end: usize) -> Vec<String> {
+        let mut at = self.until(end);
+        let mut found = Vec::new();
+        while let Some(token) = at.advance() {
+            if let Token::Word(word) = token
+                && word.quote_style.is_none()
+                && word.value.starts_with('@')
+            {
+                found.push(word.value.to_lowercase());
+            }
+        }
+        found
     }
 
     /// The word that stands here, if it is not quoted.
