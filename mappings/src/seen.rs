@@ -1,5 +1,6 @@
 //! What a live source tells beside its catalogue: the login's rights, what columns hold, and which Django migrations ran.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::AsArray;
@@ -76,9 +77,8 @@ impl Seen {
         for error in errors.0.iter().filter(|_| catalog.table("django_migrations").is_some()) {
             let Some(Finding::Table { table }) = error.finding.as_deref() else { continue };
             let Some(table) = catalog.table(table).filter(|table| !self.denies_table(&table.name)) else { continue };
-            if !self.rows.contains_key(&table.name.to_lowercase()) {
-                let rows = source.count(table).await?;
-                self.rows.insert(table.name.to_lowercase(), rows);
+            if let Entry::Vacant(unknown) = self.rows.entry(table.name.to_lowercase()) {
+                unknown.insert(source.count(table).await?);
                 counted = true;
             }
         }

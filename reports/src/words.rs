@@ -38,10 +38,7 @@ pub(crate) fn area(table: &str) -> (usize, &'static str) {
 
 /// Items by business area, in the order in which a reader asks for them; `of` says the table of an item, or the title of a
 /// group of its own for what belongs to no table.
-pub(crate) fn by_area<'a, T>(
-    items: &'a [T],
-    of: impl Fn(&T) -> Result<&str, &'static str>,
-) -> Vec<(&'static str, Vec<&'a T>)> {
+pub(crate) fn by_area<T>(items: &[T], of: impl Fn(&T) -> Result<&str, &'static str>) -> Vec<(&'static str, Vec<&T>)> {
     let mut groups: BTreeMap<(usize, &'static str), Vec<&T>> = BTreeMap::new();
     for item in items {
         let place = match of(item) {

@@ -45,7 +45,7 @@ fn fuzz_data_type() {
 fn fuzz_script() {
     bolero::check!(name = "script").for_each(|bytes| {
         let Ok(mut pieces) = Pieces::new(Cursor::new(bytes)) else { return };
-        while let Ok(Some(part)) = pieces.next() {
+        while let Ok(Some(part)) = pieces.read() {
             let Part::Piece(piece) = part else { continue };
             // Statements come in their order, and none from nowhere.
             let places: Vec<_> = parse(&piece).iter().map(|statement| statement.place).collect();

@@ -72,7 +72,7 @@ impl Interpreter {
         self.world.begin(name, written);
         let mut pieces = Pieces::new(input)?;
         let mut held: Vec<Piece> = Vec::new();
-        while let Some(part) = pieces.next()? {
+        while let Some(part) = pieces.read()? {
             match part {
                 Part::Directive(command, argument, place) => match command.as_str() {
                     "r" => {

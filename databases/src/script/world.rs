@@ -373,11 +373,7 @@ impl World {
         self.apply(at, &mut change)
     }
 
-    fn apply(
-        &mut self,
-        at: usize,
-        change: &mut dyn FnMut(&World, &[String], &[Value]) -> Result<Rewrite, Trouble>,
-    ) -> Result<u64, Trouble> {
+    fn apply(&mut self, at: usize, change: &mut Deciding<'_>) -> Result<u64, Trouble> {
         let names = self.column_names(at);
         let Some(ids) = self.shape(at).map(|shape| Arc::clone(&shape.ids)) else { return Ok(0) };
         let computed = self.computed(at);
@@ -591,6 +587,9 @@ impl World {
         Scope::of(self).value(expr)
     }
 }
+
+/// Says what becomes of a row, of which it sees the columns and the values.
+type Deciding<'a> = dyn FnMut(&World, &[String], &[Value]) -> Result<Rewrite, Trouble> + 'a;
 
 /// See [`World::put_aside`].
 pub(super) struct Aside {

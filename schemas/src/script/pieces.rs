@@ -12,6 +12,8 @@ use super::{MAX_PIECE, Place, ScriptError};
 const LARGE: usize = 1024 * 1024;
 /// How far it must be possible to look ahead, for a word or a line that says GO.
 const AHEAD: usize = 4096;
+/// Words behind BEGIN that begin no block.
+const NO_BLOCKS: [&str; 5] = ["TRAN", "TRANSACTION", "DISTRIBUTED", "DIALOG", "CONVERSATION"];
 /// The most repetitions of a batch that are believed.
 const MAX_REPEATS: u64 = 10_000;
 
@@ -148,7 +150,7 @@ impl<R: Read + Seek> Pieces<R> {
     ///
     /// # Errors
     /// When the script cannot be read on.
-    pub fn next(&mut self) -> Result<Option<Part>, ScriptError> {
+    pub fn read(&mut self) -> Result<Option<Part>, ScriptError> {
         if self.done {
             return Ok(None);
         }
@@ -364,11 +366,8 @@ impl<R: Read + Seek> Pieces<R> {
             self.batch.opened.get_or_insert((self.line, self.at));
             self.batch.blocks += 1;
             self.batch.begins = is("BEGIN");
-        } else if begins && (is("TRAN") || is("TRANSACTION") || is("DISTRIBUTED") || is("DIALOG") || is("CONVERSATION"))
-        {
-            self.batch.blocks = self.batch.blocks.saturating_sub(1);
-            self.batch.closed();
-        } else if is("END") {
+        } else if is("END") || (begins && NO_BLOCKS.iter().any(|word| is(word))) {
+            // A transaction or a dialogue is begun without a block.
             self.batch.blocks = self.batch.blocks.saturating_sub(1);
             self.batch.closed();
         } else if is("IF") || is("ELSE") || is("WHILE") || is("MERGE") {
@@ -476,7 +475,7 @@ mod tests {
     fn parts(text: &str) -> Result<Vec<Part>, ScriptError> {
         let mut pieces = Pieces::new(Cursor::new(text.as_bytes().to_vec()))?;
         let mut out = Vec::new();
-        while let Some(part) = pieces.next()? {
+        while let Some(part) = pieces.read()? {
             out.push(part);
         }
         Ok(out)

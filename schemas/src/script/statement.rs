@@ -348,7 +348,15 @@ fn statement(cursor: &mut Cursor<'_>, depth: u32) -> Option<Statement> {
         let stopped = cursor.index();
         *cursor = begin.from(end);
         match action {
-            Some(action) if stopped >= end || matches!(action, Action::Nothing(_) | Action::Unknown(_)) => action,
+            Some(action)
+                if stopped >= end
+                    || matches!(
+                        action,
+                        Action::Nothing(_) | Action::Unknown(_) | Action::Return | Action::Raise(_)
+                    ) =>
+            {
+                action
+            }
             Some(_) => Action::Unknown(format!("what stands at {} has no known meaning", begin.from(stopped).place())),
             None => Action::Unknown(String::new()),
         }

@@ -252,10 +252,12 @@ fn column(item: &mut Cursor<'_>, trusted: bool, draft: &mut TableDraft) -> Optio
     if item.take(&["AS"]) {
         let from = item.index();
         let mut end = *item;
-        while !end.is_at_end()
-            && !end.is_one_of(0, &["PERSISTED", "CONSTRAINT"])
-            && !(end.is_word(0, "NOT") && end.is_word(1, "NULL"))
-        {
+        let ends = |at: &Cursor<'_>| {
+            at.is_at_end()
+                || at.is_one_of(0, &["PERSISTED", "CONSTRAINT"])
+                || (at.is_word(0, "NOT") && at.is_word(1, "NULL"))
+        };
+        while !ends(&end) {
             if end.group().is_none() {
                 end.advance();
             }
