@@ -189,13 +189,7 @@ impl<'a> Scope<'a> {
             }
             Expr::Ceil { expr, .. } => rounded(&self.value(expr)?, f64::ceil)?,
             Expr::Floor { expr, .. } => rounded(&self.value(expr)?, f64::floor)?,
-            Expr::Collate { expr, collation } => {
-                let name = collation.to_string().to_uppercase();
-                if name.contains("_CS") || name.contains("_BIN") {
-                    return unknown("a comparison by another collation");
-                }
-                self.value(expr)?
-            }
+            Expr::Collate { expr, .. } => self.value(expr)?,
             _ => return unknown("an expression of this kind"),
         })
     }
@@ -240,6 +234,13 @@ impl<'a> Scope<'a> {
         while let Expr::BinaryOp { left, op, right } = first {
             rest.push((op, right));
             first = left;
+        }
+        let compares = |op: &BinaryOperator| {
+            use BinaryOperator as Op;
+            matches!(op, Op::Eq | Op::NotEq | Op::Lt | Op::LtEq | Op::Gt | Op::GtEq)
+        };
+        if rest.iter().any(|(op, right)| compares(op) && (tells_case(right) || tells_case(first))) {
+            return unknown("a comparison that tells case apart");
         }
         let mut value = self.value(first);
         for (op, right) in rest.into_iter().rev() {
@@ -552,6 +553,18 @@ impl<'a> Scope<'a> {
             "SHA2_512" => Ok(Value::Bytes(sha2::Sha512::digest(bytes).to_vec())),
             _ => unknown("HASHBYTES by this algorithm"),
         }
+    }
+}
+
+/// Whether an expression says that it is compared by a collation that tells upper and lower case apart.
+fn tells_case(expr: &Expr) -> bool {
+    match expr {
+        Expr::Collate { collation, .. } => {
+            let name = collation.to_string().to_uppercase();
+            name.contains("_CS") || name.contains("_BIN")
+        }
+        Expr::Nested(inner) => tells_case(inner),
+        _ => false,
     }
 }
 

@@ -55,6 +55,7 @@ fn rows_are_what_a_server_would_have() {
     let t =
         "CREATE TABLE t (id int IDENTITY(10,5) PRIMARY KEY, a nvarchar(10) NULL DEFAULT N'none', b decimal(9,2))\nGO\n";
     let cases: &[(&str, &[&str])] = &[
+        ("INSERT t (a) VALUES (UPPER(N'x' COLLATE Latin1_General_CS_AS))", &["10|X|-"]),
         (
             "DECLARE @n int, @w nvarchar(9) SELECT @n = COUNT(*), @w = MAX(a) FROM t IF @n = 0 INSERT t (a, b) VALUES (ISNULL(@w, 'first'), @n)",
             &["10|first|0.00"],
