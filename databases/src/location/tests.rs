@@ -127,13 +127,17 @@ fn files_folders_and_releases() {
     std::fs::write(folder.path().join("scripts/A.SQL"), "").unwrap();
     std::fs::create_dir(folder.path().join("snap")).unwrap();
     std::fs::write(folder.path().join("snap/manifest.json"), "{}").unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    // A folder of scripts, one of folders of scripts, and a script.
+    for scripts in ["scripts", "", "scripts/A.SQL"] {
+        assert_eq!(at(scripts).parse(), Ok(Location::Scripts(at(scripts).into())));
+    }
     assert_eq!(at("snap").parse(), Ok(Location::Snapshot(at("snap").into())));
     assert_eq!(at("x.yaml").parse(), Ok(Location::Catalog(at("x.yaml").into())));
     assert_eq!("release:legacy/24.04".parse(), Ok(Location::Release("legacy/24.04".into())));
     for (text, message, help) in [
-        (at("scripts"), "later version", "imis introspect"),
-        (at("a.sql"), "later version", "imis introspect"),
-        (folder.path().display().to_string(), "no manifest.json", "imis snapshot"),
+        (at("a.sql"), "no file or folder", "T-SQL script"),
+        (at("empty"), "no manifest.json", "imis snapshot"),
         (at("nothing"), "nothing", "mssql://"),
         ("release:legacy/24.4".into(), "no known release", "legacy/24.04"),
     ] {

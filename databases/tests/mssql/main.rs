@@ -137,6 +137,7 @@ fn comparable(catalog: &Catalog, lower_case: bool) -> Catalog {
     }
     (catalog.server, catalog.collation) = (None, None);
     catalog.routines = Known::Yes(catalog.routines.items().to_vec());
+    catalog.types = Known::Yes(catalog.types.items().to_vec());
     catalog
 }
 
