@@ -1,13 +1,17 @@
 //! The catalogue that grows from statements, in their order.
 
+mod constraints;
+mod rename;
+
 use crate::catalog::{Catalog, Check, ForeignKey, Index, Key, Known, Routine, Table, Unique, UserType, View};
 use crate::name::{Engine, TableName, same_name};
 
+use super::IndexDraft;
 use super::computed;
 use super::module::{Module, ModuleKind, TypeDraft};
-use super::table::{Change, ColumnDraft, Constraint, ConstraintDraft, TableDraft, TypeName};
-use super::tokens::{Cursor, ObjectName, Source};
-use super::{IndexDraft, Place};
+use super::spelling::{bracketed, is, placed, spelled, stored};
+use super::table::{Change, ColumnDraft, TableDraft, TypeName};
+use super::tokens::ObjectName;
 
 /// Why a statement has no effect. It is told beside what was not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -438,99 +442,6 @@ impl Database {
         Ok(())
     }
 
-    /// `sp_rename`: a table, a column, an index or a constraint, a routine.
-    ///
-    /// # Errors
-    /// When nothing has the name.
-    pub fn rename(&mut self, parts: &[String], to: &str, kind: Option<&str>) -> Result<(), Refused> {
-        let (last, before) = parts.split_last().ok_or_else(|| Refused("a name is missing".to_owned()))?;
-        if to.is_empty() {
-            return refused("a name is missing");
-        }
-        let of = |parts: &[String]| {
-            let (name, schema) = parts.split_last()?;
-            Some(ObjectName { schema: schema.last().cloned(), name: name.clone() })
-        };
-        if matches!(kind, Some("COLUMN" | "INDEX") | None)
-            && let Some(at) = of(before).and_then(|table| self.find(&table))
-        {
-            let table = self.table_mut(at)?;
-            if kind != Some("INDEX")
-                && let Ok(position) = table.position(last)
-            {
-                return self.rename_column(at, position, to);
-            }
-            let index = table.indexes.iter_mut().find(|i| same_name(&i.name, last)).map(|i| &mut i.name);
-            let unique = table.uniques.iter_mut().find(|u| same_name(&u.name, last)).map(|u| &mut u.name);
-            let key = table.primary_key.iter_mut().filter_map(|k| k.name.as_mut()).find(|k| same_name(k, last));
-            if let Some(name) = index.or(unique).or(key) {
-                to.clone_into(name);
-                return Ok(());
-            }
-        }
-        let name = of(parts).ok_or_else(|| Refused("a name is missing".to_owned()))?;
-        if let Some(at) = self.find(&name) {
-            let old = self.table_mut(at)?.name.clone();
-            let new = TableName::new(old.schema.clone(), to);
-            if self.has(&ObjectName { schema: Some(new.schema.clone()), name: new.name.clone() }) {
-                return refused(format!("{to} is there already"));
-            }
-            self.table_mut(at)?.name = new.clone();
-            for key in self.tables.iter_mut().flat_map(|t| t.foreign_keys.iter_mut()) {
-                if key.references == old {
-                    key.references = new.clone();
-                }
-            }
-            return Ok(());
-        }
-        let view = self.views.iter_mut().find(|v| is(&v.schema, &v.name, &name)).map(|v| &mut v.name);
-        let routine = self.routines.iter_mut().find(|r| is(&r.schema, &r.name, &name)).map(|r| &mut r.name);
-        let user_type = self.types.iter_mut().find(|t| is(&t.schema, &t.name, &name)).map(|t| &mut t.name);
-        if let Some(name) = view.or(routine).or(user_type) {
-            to.clone_into(name);
-            return Ok(());
-        }
-        for table in &mut self.tables {
-            let key = table.primary_key.iter_mut().filter_map(|k| k.name.as_mut()).find(|k| same_name(k, last));
-            let foreign = table.foreign_keys.iter_mut().find(|k| same_name(&k.name, last)).map(|k| &mut k.name);
-            let unique = table.uniques.iter_mut().find(|u| same_name(&u.name, last)).map(|u| &mut u.name);
-            let check = table.checks.iter_mut().find(|c| same_name(&c.name, last)).map(|c| &mut c.name);
-            let default = table.columns.iter_mut().filter_map(|c| c.default_name.as_mut());
-            let default = default.into_iter().find(|d| same_name(d, last));
-            if let Some(name) = key.or(foreign).or(unique).or(check).or(default) {
-                to.clone_into(name);
-                return Ok(());
-            }
-        }
-        refused(format!("nothing is called {}", parts.join(".")))
-    }
-
-    fn rename_column(&mut self, at: usize, position: usize, to: &str) -> Result<(), Refused> {
-        let table = self.table_mut(at)?;
-        if table.column(to).is_some_and(|other| table.columns.get(position).is_some_and(|own| own.id != other.id)) {
-            return refused(format!("{} has the column {to} already", table.name));
-        }
-        let name = table.name.clone();
-        let Some(column) = table.columns.get_mut(position) else { return refused("no such column") };
-        let old = std::mem::replace(&mut column.column.name, to.to_owned());
-        let swap = |names: &mut Vec<String>| {
-            names.iter_mut().filter(|n| same_name(n, &old)).for_each(|n| to.clone_into(n));
-        };
-        if let Some(key) = &mut table.primary_key {
-            swap(&mut key.columns);
-        }
-        table.uniques.iter_mut().for_each(|u| swap(&mut u.columns));
-        table.foreign_keys.iter_mut().for_each(|k| swap(&mut k.columns));
-        for index in &mut table.indexes {
-            swap(&mut index.columns);
-            swap(&mut index.include);
-        }
-        for key in self.tables.iter_mut().flat_map(|t| t.foreign_keys.iter_mut()).filter(|k| k.references == name) {
-            swap(&mut key.referenced_columns);
-        }
-        Ok(())
-    }
-
     fn table_mut(&mut self, at: usize) -> Result<&mut TableState, Refused> {
         self.tables.get_mut(at).ok_or_else(|| Refused("the table is not there".to_owned()))
     }
@@ -593,185 +504,11 @@ impl Database {
         // A name of the server's own is never NULL unless it is said.
         Ok((spelled(&name, &typed.arguments), name != "sysname"))
     }
-
-    fn add_constraint(&mut self, at: usize, draft: &ConstraintDraft) -> Result<(), Refused> {
-        let named = |prefix: &str, table: &TableState, columns: &[String]| {
-            draft.name.clone().unwrap_or_else(|| format!("{prefix}__{}__{}", table.name.name, columns.join("_")))
-        };
-        match &draft.constraint {
-            Constraint::PrimaryKey(columns) => {
-                let table = self.table_mut(at)?;
-                if table.primary_key.is_some() {
-                    return refused(format!("{} has a primary key already", table.name));
-                }
-                for name in columns {
-                    let position = table.position(name)?;
-                    if let Some(column) = table.columns.get_mut(position) {
-                        column.column.nullable = false;
-                    }
-                }
-                let columns = table.spelled(columns);
-                table.primary_key = Some(Key { name: draft.name.clone(), columns });
-            }
-            Constraint::Unique(columns) => {
-                let table = self.table_mut(at)?;
-                for name in columns {
-                    table.position(name)?;
-                }
-                let (name, columns) = (named("UQ", table, columns), table.spelled(columns));
-                table.uniques.push(Unique { name, columns });
-            }
-            Constraint::ForeignKey(columns, other, referenced) => {
-                let (references, referenced_columns) = match self.find(other).and_then(|at| self.tables.get(at)) {
-                    Some(other) => {
-                        let own = || other.primary_key.as_ref().map(|k| k.columns.clone()).unwrap_or_default();
-                        let referenced = if referenced.is_empty() { own() } else { other.spelled(referenced) };
-                        (other.name.clone(), referenced)
-                    }
-                    // A script of one table may refer to others that it does not have.
-                    None => (placed(other), referenced.clone()),
-                };
-                let table = self.table_mut(at)?;
-                for name in columns {
-                    table.position(name)?;
-                }
-                let (name, columns) = (named("FK", table, columns), table.spelled(columns));
-                if table.foreign_keys.iter().any(|k| same_name(&k.name, &name)) {
-                    return refused(format!("the key {name} is there already"));
-                }
-                table.foreign_keys.push(ForeignKey {
-                    name,
-                    columns,
-                    references,
-                    referenced_columns,
-                    trusted: draft.trusted,
-                    enabled: true,
-                    deferrable: false,
-                });
-            }
-            Constraint::Check(definition) => {
-                let table = self.table_mut(at)?;
-                let name = named("CK", table, &[(table.checks.len() + 1).to_string()]);
-                if table.checks.iter().any(|c| same_name(&c.name, &name)) {
-                    return refused(format!("the check {name} is there already"));
-                }
-                table.checks.push(Check { name, definition: Some(bracketed(definition)) });
-            }
-            Constraint::Default { column, value, with_values: _ } => {
-                let table = self.table_mut(at)?;
-                let position = table.position(column)?;
-                if let Some(column) = table.columns.get_mut(position) {
-                    if column.column.default.is_some() {
-                        return refused(format!("{} has a default already", column.column.name));
-                    }
-                    column.column.default = Some(stored(value));
-                    column.default_name.clone_from(&draft.name);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn drop_constraint(&mut self, at: usize, name: &str) -> Result<(), Refused> {
-        let table = self.table_mut(at)?;
-        if table.primary_key.as_ref().and_then(|k| k.name.as_deref()).is_some_and(|k| same_name(k, name)) {
-            table.primary_key = None;
-            return Ok(());
-        }
-        if let Some(column) =
-            table.columns.iter_mut().find(|c| c.default_name.as_deref().is_some_and(|d| same_name(d, name)))
-        {
-            column.column.default = None;
-            column.default_name = None;
-            return Ok(());
-        }
-        let before = table.foreign_keys.len() + table.uniques.len() + table.checks.len();
-        table.foreign_keys.retain(|k| !same_name(&k.name, name));
-        table.uniques.retain(|u| !same_name(&u.name, name));
-        table.checks.retain(|c| !same_name(&c.name, name));
-        if before == table.foreign_keys.len() + table.uniques.len() + table.checks.len() {
-            return refused(format!("{} has no constraint {name}", table.name));
-        }
-        Ok(())
-    }
-}
-
-/// Whether an object has this name; without a schema the server's default is meant.
-fn is(schema: &str, name: &str, wanted: &ObjectName) -> bool {
-    let of = wanted.schema.as_deref().unwrap_or(Engine::Mssql.default_schema());
-    same_name(schema, of) && same_name(name, &wanted.name)
-}
-
-fn placed(name: &ObjectName) -> TableName {
-    let schema = match name.schema.as_deref() {
-        // Spelled as everybody spells it.
-        Some(schema) if schema.eq_ignore_ascii_case(Engine::Mssql.default_schema()) => Engine::Mssql.default_schema(),
-        Some(schema) => schema,
-        None => Engine::Mssql.default_schema(),
-    };
-    TableName::new(schema, name.name.clone())
-}
-
-/// A type as `imis introspect` tells it.
-fn spelled(name: &str, arguments: &[String]) -> String {
-    let first = arguments.first().map(String::as_str);
-    match name {
-        "char" | "varchar" | "nchar" | "nvarchar" | "binary" | "varbinary" => {
-            format!("{name}({})", first.unwrap_or("1"))
-        }
-        "decimal" | "numeric" | "dec" => {
-            let name = if name == "dec" { "decimal" } else { name };
-            let scale = arguments.get(1).map_or("0", String::as_str);
-            format!("{name}({},{scale})", first.unwrap_or("18"))
-        }
-        "datetime2" | "time" | "datetimeoffset" => format!("{name}({})", first.unwrap_or("7")),
-        "float" => match first.and_then(|digits| digits.parse::<u32>().ok()) {
-            Some(digits) if digits <= 24 => "real".to_owned(),
-            _ => "float".to_owned(),
-        },
-        "rowversion" => "timestamp".to_owned(),
-        "integer" => "int".to_owned(),
-        "sysname" => "nvarchar(128)".to_owned(),
-        _ => name.to_owned(),
-    }
-}
-
-/// A definition within one pair of brackets, as a server keeps it.
-fn bracketed(text: &str) -> String {
-    let text = text.trim();
-    if is_bracketed(text) { text.to_owned() } else { format!("({text})") }
-}
-
-/// Whether the first bracket of a text is closed by its last character.
-fn is_bracketed(text: &str) -> bool {
-    let Ok(source) = Source::new(text, Place::START) else { return false };
-    let mut cursor: Cursor<'_> = source.cursor();
-    cursor.group().is_some() && cursor.is_at_end()
-}
-
-/// A default as a server keeps it: a number in two pairs of brackets, the rest in one, the names of functions in lower case.
-fn stored(text: &str) -> String {
-    let mut bare = text.trim();
-    while is_bracketed(bare) {
-        bare = bare.get(1..bare.len() - 1).unwrap_or_default().trim();
-    }
-    let function = bare.strip_suffix("()").filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-    if bare.parse::<f64>().is_ok() && !bare.starts_with(char::is_alphabetic) {
-        format!("(({bare}))")
-    } else if let Some(function) = function {
-        format!("({}())", function.to_lowercase())
-    } else if bare.eq_ignore_ascii_case("current_timestamp") {
-        "(getdate())".to_owned()
-    } else if bare.eq_ignore_ascii_case("null") {
-        "(NULL)".to_owned()
-    } else {
-        format!("({bare})")
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Action, Piece, parse};
+    use super::super::{Action, Piece, Place, parse};
     use super::*;
 
     /// Carries out what changes tables; what is refused is told.

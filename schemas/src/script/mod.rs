@@ -9,11 +9,17 @@
 //! of a large batch that ends with a whole statement. What a statement does to rows is told ([`Action::Insert`], [`Action::Query`])
 //! and done elsewhere; what it does to tables is done by [`Database`].
 
+mod call;
 mod computed;
 mod database;
+mod extent;
+mod harmless;
 mod index;
+mod insert;
 mod module;
+mod parser;
 mod pieces;
+mod spelling;
 mod statement;
 mod table;
 mod text;
@@ -23,9 +29,10 @@ use std::fmt;
 
 pub use database::{Column as ColumnState, Database, Refused, TableState};
 pub use index::IndexDraft;
+pub use insert::{Cell, Insert, InsertRows};
 pub use module::{Module, ModuleKind, TypeDraft};
 pub use pieces::{Part, Piece, Pieces};
-pub use statement::{Action, Cell, Insert, InsertRows, Statement, parse};
+pub use statement::{Action, Statement, parse};
 pub use table::{Change, ColumnDraft, Constraint, ConstraintDraft, TableDraft, TypeName};
 pub use text::{Encoding, Text};
 pub use tokens::ObjectName;
