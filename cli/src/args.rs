@@ -161,7 +161,7 @@ In what is printed, - stands before what only A has, + before what only B has, ~
     after_help = "Examples:\n  imis identify mssql://reader@old-server/IMIS --report which-release\n  imis identify legacy.yaml --json\n  imis identify release:legacy/22.10"
 )]
 pub(crate) struct Identify {
-    /// The database, a snapshot or a catalogue.
+    /// The database, a snapshot, T-SQL scripts or a catalogue.
     pub(crate) location: String,
     /// Write the page and `summary.json` into this folder.
     #[arg(long, value_name = "DIR")]

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use imis_schemas::script::ObjectName;
+use imis_schemas::script::{ObjectName, hex};
 use imis_schemas::{DataType, Engine};
 use sha2::Digest;
 use sqlparser::ast::{
@@ -586,14 +586,10 @@ fn literal_value(literal: &Literal) -> Result<Value, Trouble> {
             Value::Text(text.replace("''", "'"))
         }
         Literal::DoubleQuotedString(text) => Value::Text(text.clone()),
-        Literal::HexStringLiteral(digits) => {
-            let padded = if digits.len() % 2 == 1 { format!("0{digits}") } else { digits.clone() };
-            let byte = |at: usize| padded.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-            match (0..padded.len()).step_by(2).map(byte).collect() {
-                Some(bytes) => Value::Bytes(bytes),
-                None => return unknown("bytes of this kind"),
-            }
-        }
+        Literal::HexStringLiteral(digits) => match hex(digits) {
+            Some(bytes) => Value::Bytes(bytes),
+            None => return unknown("bytes of this kind"),
+        },
         Literal::Boolean(holds) => Value::Int((*holds).into()),
         Literal::Placeholder(text) => match Value::number(text.trim_start_matches('$')) {
             Some(number) => number,

@@ -35,7 +35,7 @@ use imis_schemas::{Catalog, Column, DataType, Engine, Table};
 use self::evaluate::Trouble;
 use self::interpret::{Broken, Interpreter, Nothing};
 use self::value::Value;
-use crate::consistency::{Consistency, Reading};
+use crate::consistency::{Consistency, Reading as Told};
 use crate::error::{Error, ErrorKind};
 use crate::gather::Gatherer;
 use crate::snapshot::{SnapshotSink, SnapshotSource};
@@ -116,7 +116,7 @@ impl ScriptSource {
         let size = |file: &PathBuf| file.metadata().map_or(0, |data| data.len());
         let (all, mut done) = (files.iter().map(size).sum(), 0);
         let mut interpreter = Interpreter::new();
-        let mut open = HashSet::new();
+        let mut open = Reading { folder: path.is_dir(), ..Reading::default() };
         for file in &files {
             read(&mut interpreter, path, file, &mut open, &|at| progress(done + at, all))?;
             done += size(file);
@@ -182,12 +182,23 @@ impl ScriptSource {
     }
 }
 
+/// Which scripts were read.
+#[derive(Default)]
+struct Reading {
+    /// Whether a folder is read, of which every script has its turn.
+    folder: bool,
+    /// Those in hand: a script and those that named it.
+    now: HashSet<PathBuf>,
+    /// Those in hand, and those that are done.
+    ever: HashSet<PathBuf>,
+}
+
 /// Reads one script, and those that it names.
 fn read(
     interpreter: &mut Interpreter,
     root: &Path,
     path: &Path,
-    open: &mut HashSet<PathBuf>,
+    open: &mut Reading,
     tell: &dyn Fn(u64),
 ) -> Result<(), Error> {
     let name = match path.strip_prefix(root) {
@@ -199,8 +210,15 @@ fn read(
     let trouble =
         |e: std::io::Error| Error::new(ErrorKind::Usage, format!("{} cannot be read", path.display())).caused_by(e);
     let known = path.canonicalize().map_err(trouble)?;
-    if !open.insert(known.clone()) {
+    if !open.now.insert(known.clone()) {
         return Err(Error::new(ErrorKind::Usage, format!("{} names itself with :r", path.display())));
+    }
+    if !open.ever.insert(known.clone()) && open.folder {
+        return Err(Error::new(
+            ErrorKind::Usage,
+            format!("{} would be read twice: as a file of the folder, and by a :r of another", path.display()),
+        )
+        .with_help("Its rows would be there twice. Name the script that has the :r lines, not its folder."));
     }
     let file = File::open(path).map_err(trouble)?;
     let written = file.metadata().and_then(|data| data.modified()).ok();
@@ -219,7 +237,7 @@ fn read(
         read(interpreter, root, &beside, open, &|_| {})
     };
     let outcome = interpreter.script(&name, written, Watched { file, at: 0, again: false, tell }, &mut include);
-    open.remove(&known);
+    open.now.remove(&known);
     interpreter.report.files += 1;
     outcome.map_err(|broken| match broken {
         Broken::Failed(error) => error,
@@ -362,9 +380,9 @@ impl Source for ScriptSource {
         Ok(Consistency::Frozen)
     }
 
-    async fn reading(&self) -> Result<(Consistency, Reading), Error> {
+    async fn reading(&self) -> Result<(Consistency, Told), Error> {
         let because = "scripts stand still".to_owned();
-        Ok((Consistency::Frozen, Reading { because, ..Reading::default() }))
+        Ok((Consistency::Frozen, Told { because, ..Told::default() }))
     }
 
     fn splits(&self) -> bool {

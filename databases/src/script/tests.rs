@@ -259,10 +259,23 @@ fn folders_are_read_in_order_and_scripts_may_name_scripts() {
             "INSERT t VALUES (2)".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>().as_slice(),
         ),
     ]);
-    let source = open(folder.path()).unwrap();
-    // The folder below is read once more, behind the files.
+    // In a folder every script has its turn; one that another names as well would come twice.
+    let twice = open(folder.path()).unwrap_err();
+    assert!(twice.to_string().contains("sub/more.sql would be read twice"), "{twice}");
+    let outside = self::folder(&[(
+        "all.sql",
+        format!(":r {0}/2_tables.sql\n:r {0}/10_rows.sql\n:r \"{0}/sub/more.sql\"", folder.path().display()).as_bytes(),
+    )]);
+    let source = open(&outside.path().join("all.sql")).unwrap();
     assert_eq!(rows(&source, "t"), [["1"], ["2"], ["7"], ["2"]]);
-    assert_eq!(source.report().files, 4);
+    assert_eq!(source.report().files, 5);
+    // Within a block it is no line for sqlcmd that can be kept apart, and is told.
+    let within = self::folder(&[
+        ("a.sql", b"CREATE TABLE t (a int)\nGO\nIF 1 = 1\nBEGIN\n:r b.txt\nEND" as &[u8]),
+        ("b.txt", b"INSERT t VALUES (1)"),
+    ]);
+    let source = open(within.path()).unwrap();
+    assert!(rows(&source, "t").is_empty() && source.report().unread > 0);
     let circle = self::folder(&[("a.sql", b":r b.sql"), ("b.sql", b":r a.sql")]);
     assert!(open(&circle.path().join("a.sql")).unwrap_err().to_string().contains("names itself"));
     let missing = self::folder(&[("a.sql", b"\n:r b.sql")]);
@@ -292,7 +305,7 @@ fn what_is_not_understood_is_listed_with_its_place_and_without_its_texts() {
 
 #[test]
 fn what_is_no_whole_script_says_where() {
-    let cases: [(&[u8], &str); 7] = [
+    let cases: [(&[u8], &str); 6] = [
         (
             b"CREATE TABLE t (a int)\nGO\nINSERT t VALUES (N'never ends)\nGO\n",
             "a.sql:3:19: the script ends within a text",
@@ -305,19 +318,17 @@ fn what_is_no_whole_script_says_where() {
         (b"IF 1 = 1\nBEGIN\n  CREATE TABLE t (a int)", "a.sql:2:1: the script ends within a block"),
         (b"/* no end\nCREATE TABLE t (a int)", "a.sql:1:1: the script ends within a comment"),
         (b"MZ\x90\0\x03\0\0\0\x04\0\0\0\xff\xff", "is 0x00"),
-        (b"nothing of the kind", "no table, no view and no routine"),
     ];
     for (bytes, expected) in cases {
-        let outcome = open(folder(&[("a.sql", bytes)]).path());
-        match outcome {
-            Err(error) => {
-                assert!(error.to_string().contains(expected), "{error}");
-                assert_eq!(error.kind(), ErrorKind::Data);
-            }
-            // What is text and no T-SQL is listed.
-            Ok(source) => assert!(source.report().unread > 0 && source.catalog.tables.is_empty()),
-        }
+        let error = open(folder(&[("a.sql", bytes)]).path()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Data);
     }
+    // What is text and no T-SQL is listed; what makes nothing is an error.
+    let source = of("nothing of the kind");
+    assert!(source.report().unread > 0 && source.catalog.tables.is_empty());
+    let nothing = open(folder(&[("a.sql", b"-- only words\nPRINT 'x'")]).path()).unwrap_err();
+    assert!(nothing.to_string().contains("no table, no view and no routine"), "{nothing}");
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn simple_cell(item: &mut Cursor<'_>, depth: u32) -> Option<Cell> {
 }
 
 /// Bytes from the digits behind `0x`; an odd one stands for a leading zero.
-fn hex(digits: &str) -> Option<Vec<u8>> {
+pub fn hex(digits: &str) -> Option<Vec<u8>> {
     let padded = if digits.len() % 2 == 1 { format!("0{digits}") } else { digits.to_owned() };
     let pairs = padded.as_bytes().chunks(2);
     pairs.map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())).collect()

@@ -29,7 +29,7 @@ use std::fmt;
 
 pub use database::{Column as ColumnState, Database, Refused, TableState};
 pub use index::IndexDraft;
-pub use insert::{Cell, Insert, InsertRows};
+pub use insert::{Cell, Insert, InsertRows, hex};
 pub use module::{Module, ModuleKind, TypeDraft};
 pub use pieces::{Part, Piece, Pieces};
 pub use statement::{Action, Statement, parse};

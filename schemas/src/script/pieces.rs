@@ -250,7 +250,10 @@ impl<R: Read + Seek> Pieces<R> {
             b'[' => self.open(Mode::Bracket),
             b'-' if self.byte(1) == Some(b'-') => self.enter(Mode::Line, 2),
             b'/' if self.byte(1) == Some(b'*') => self.enter(Mode::Comment(1), 2),
-            b':' if self.blank && self.byte(1).is_some_and(|b| b.is_ascii_alphabetic()) => {
+            b':' if self.blank
+                && self.batch.brackets + self.batch.blocks == 0
+                && self.byte(1).is_some_and(|b| b.is_ascii_alphabetic()) =>
+            {
                 return Ok(self.directive());
             }
             b'(' | b')' => {
