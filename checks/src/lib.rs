@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Whether data is sound: the rule language, its engine, and what they find.
+
+pub mod outcome;
