@@ -18,6 +18,7 @@ pub mod mssql;
 pub mod open;
 mod pace;
 pub mod postgres;
+pub mod query;
 pub mod script;
 pub mod secret;
 pub mod sink;

@@ -33,7 +33,7 @@ use self::patience::Patience;
 use crate::account::{Account, Counts, FORMAT, RuleAccount};
 use crate::bind::{BoundMapping, Way};
 use crate::plan::Plan;
-use crate::rows::{OrEmpty, SourceRows, register};
+use imis_databases::query::tables::{OrEmpty, SourceRows, register};
 
 pub use complete::{Completion, completion, django_ran, whole};
 pub(crate) use keys::filled_last;
