@@ -16,6 +16,7 @@ use datafusion::logical_expr::{Expr, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::BinaryExpr;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -180,6 +181,20 @@ impl Expression {
     /// The type of its values.
     pub fn data_type(&self) -> &DataType {
         &self.data_type
+    }
+
+    /// The columns that it uses, in lower case.
+    pub fn columns(&self) -> HashSet<String> {
+        collect_columns(&self.physical).into_iter().map(|column| column.name().to_owned()).collect()
+    }
+
+    /// The same expression over another schema that has its columns, at whatever places.
+    ///
+    /// # Errors
+    /// When a column is missing.
+    pub fn over(&self, schema: &SchemaRef) -> Result<Self, ExpressionError> {
+        let physical = reassign_expr_columns(Arc::clone(&self.physical), schema).map_err(|e| trouble(&e))?;
+        Ok(Expression { physical, data_type: self.data_type.clone() })
     }
 
     /// The column that it is, in lower case, if it is nothing but a column.

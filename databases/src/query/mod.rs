@@ -18,20 +18,40 @@ const QUERY_MEMORY: usize = 128 * 1024 * 1024;
 /// What a sort keeps aside for merging its files. The usual 10 MiB each would use the whole up in a query of many joins.
 const MERGE_MEMORY: usize = 512 * 1024;
 
-/// The place where expressions and queries are planned and run.
+/// How queries are run.
+#[derive(Clone, Copy, Debug)]
+pub struct Means {
+    /// Bytes that a query may hold in memory.
+    pub memory: usize,
+    /// Into how many parts work is cut.
+    pub partitions: usize,
+    /// Whether joins hold one side in memory: fast, and an error where it does not fit, for it cannot be spilled.
+    pub hash_joins: bool,
+}
+
+impl Means {
+    /// As little as possible: joins of sorted rows, which go to files in the temporary folder where memory is short.
+    pub const FRUGAL: Means = Means { memory: QUERY_MEMORY, partitions: 1, hash_joins: false };
+}
+
+/// The place where expressions and queries are planned and run, with few means.
 pub fn session(functions: Vec<ScalarUDF>) -> SessionContext {
-    // One partition: a query's sorts share the memory, and twice as many would each have half.
+    session_with(functions, Means::FRUGAL)
+}
+
+/// The place where queries are planned and run.
+pub fn session_with(functions: Vec<ScalarUDF>, means: Means) -> SessionContext {
+    // With one partition a query's sorts share the memory, and twice as many would each have half.
     let mut config = SessionConfig::new()
         .with_information_schema(false)
-        .with_target_partitions(1)
+        .with_target_partitions(means.partitions.max(1))
         .with_sort_spill_reservation_bytes(MERGE_MEMORY);
-    // A hash join holds one side in memory and cannot spill it; a join of sorted rows can.
-    config.options_mut().optimizer.prefer_hash_join = false;
+    config.options_mut().optimizer.prefer_hash_join = means.hash_joins;
     // Texts stay what they are on the wire; views would only be turned back.
     config.options_mut().execution.parquet.schema_force_view_types = false;
     config.options_mut().sql_parser.map_string_types_to_utf8view = false;
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY)))
+        .with_memory_pool(Arc::new(FairSpillPool::new(means.memory)))
         .with_disk_manager_builder(DiskManagerBuilder::default())
         .build_arc()
         // Nothing of the above can fail before a file is made.
