@@ -2,6 +2,8 @@
 
 mod account;
 mod catalog;
+mod check_explained;
+mod checks;
 mod comparison;
 mod explain;
 mod identity;
@@ -11,6 +13,8 @@ mod verification;
 
 pub use account::{account, reasons, rejected_rows};
 pub use catalog::catalog;
+pub use check_explained::check_explained;
+pub use checks::checks;
 pub use comparison::comparison;
 pub use explain::explanation;
 pub use identity::identity;
