@@ -14,6 +14,8 @@ mod looked;
 mod result;
 mod sarif;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod violations;
 

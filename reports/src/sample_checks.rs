@@ -4,6 +4,8 @@ use imis_checks::outcome::{
     About, CheckResult, Example, Kahn, Outcome, PackUsed, PartResult, Severity, Status, SwitchedOff, TableRead,
 };
 
+use crate::checks::{Change, CheckChange, Comparison, ExplainedCheck, ExplainedPart};
+
 pub(crate) fn about(id: &str, title: &str, severity: Severity, kahn: Kahn) -> About {
     About {
         id: id.into(),
@@ -207,4 +209,88 @@ pub(crate) fn outcome() -> Outcome {
         ],
         notes: vec!["tblPhotos could not be read: permission denied".into()],
     }
+}
+
+/// What became of them since an earlier run.
+pub(crate) fn comparison() -> Comparison {
+    let check = |id: &str, before, change| CheckChange { id: id.into(), before, change };
+    let none = Change::default();
+    Comparison {
+        run: "20251231120000_fedcba".into(),
+        location: "mssql://db.example.org:1433/IMIS".into(),
+        as_of: "2025-12-31".into(),
+        started: "2025-12-31T12:00:00Z".into(),
+        total: Change { new: 3, still: 28, gone: 9, counted_before: 12, counted_now: 9, only_before: 0, only_now: 2 },
+        checks: vec![
+            check("I1", Some(Status::Failed), Change { new: 1, still: 3, gone: 2, ..none }),
+            check("X8", Some(Status::Failed), Change { still: 25, ..none }),
+            check("P11", Some(Status::Passed), Change { new: 2, ..none }),
+            check("I2", Some(Status::Failed), Change { gone: 7, ..none }),
+            check("V2", Some(Status::Failed), Change { counted_before: 12, counted_now: 9, ..none }),
+            check("X15", None, Change { only_now: 2, ..none }),
+        ],
+        notes: vec!["openimis/core changed between the runs".into()],
+    }
+}
+
+/// A check, explained.
+pub(crate) fn explained() -> ExplainedCheck {
+    let mut about = outcome().results[2].about.clone();
+    about.fix = "Ask the officer for the receipt book.".into();
+    let part = |what: &str, kind: &str, sql: &str| ExplainedPart {
+        what: what.into(),
+        severity: about.severity,
+        table: "tblPremium".into(),
+        kind: kind.into(),
+        condition: Some("ValidityTo is null".into()),
+        sql: sql.into(),
+        example: vec!["PremiumId".into(), "Receipt".into()],
+        reason: None,
+    };
+    let parts = vec![
+        part(
+            "receipt used twice",
+            "no two rows have the same Receipt",
+            "select \"PremiumId\"\n\tfrom \"tblPremium\"\u{1b}[2J\n where \"Receipt\" in (select 1)",
+        ),
+        ExplainedPart {
+            sql: String::new(),
+            example: Vec::new(),
+            reason: Some("the database has no column PayType".into()),
+            ..part("unknown way of paying", "PayType is one of C, B, M, F", "")
+        },
+    ];
+    ExplainedCheck { about, parameters: vec![("receipt_length".into(), "8".into())], off: None, parts }
+}
+
+/// A run with `many` failed checks on as many tables, each with some parts, examples and a long text, and as many violations as
+/// `each` says.
+pub(crate) fn country(many: u64, each: u64) -> Outcome {
+    let known = ["tblInsuree", "tblPolicy", "tblClaim", "tblPremium", "tblLocations", "tblHF", "country_table"];
+    let severities = [Severity::Info, Severity::Warning, Severity::Error, Severity::Blocker];
+    let kahn = [Kahn::Conformance, Kahn::Completeness, Kahn::Plausibility];
+    let pick = |place: u64, all: usize| usize::try_from(place).unwrap() % all;
+    let mut outcome = outcome();
+    for place in 0..many {
+        let table = known[pick(place, known.len())];
+        let severity = severities[pick(place / 7, 4)];
+        let text = "A sentence that says why this matters to the people who work with the database, at some length. ";
+        let about = About {
+            why: text.repeat(2),
+            fix: text.repeat(2),
+            source: "a procedure of legacy".into(),
+            ..about(
+                &format!("Z{place}"),
+                &format!("Something is wrong with {table} in way {place}"),
+                severity,
+                kahn[pick(place, 3)],
+            )
+        };
+        let parts = (0..=place % 4)
+            .map(|at| part(&format!("part {at}"), table, "Column", severity, (each, Some(each * (place % 50 + 1)))));
+        let examples =
+            (1..=5).map(|key| example(table, &[("Id", &(place + key).to_string())], "Column", Some("planted-value")));
+        outcome.results.push(result(about, parts.collect(), examples.collect()));
+    }
+    outcome
 }

@@ -94,3 +94,18 @@ fn description(result: &CheckResult, rows: &HashMap<String, u64>) -> String {
     let next = std::iter::once(format!("imis check explain {}", about.id));
     parts.chain(labelled).chain(next).map(|line| escape::xml(&line).into_owned()).collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_checks;
+
+    #[test]
+    fn a_ci_sees_suites_and_cases() {
+        insta::assert_snapshot!(checks_junit(&sample_checks::outcome(), Some(Severity::Error)).unwrap());
+        let lenient = checks_junit(&sample_checks::outcome(), None).unwrap();
+        assert!(lenient.contains("failures=\"0\"") && !lenient.contains("<failure"), "{lenient}");
+        let strict = checks_junit(&sample_checks::outcome(), Some(Severity::Info)).unwrap();
+        assert_eq!(strict.matches("<failure").count(), 5, "{strict}");
+    }
+}

@@ -128,3 +128,17 @@ fn finding(place: usize, result: &CheckResult, part: &PartResult, rows: &HashMap
 fn fingerprint(parts: &[&str]) -> String {
     format!("{:016x}", xxhash_rust::xxh3::xxh3_64(parts.join("\u{0}").as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_checks;
+
+    #[test]
+    fn tools_see_rules_and_results() {
+        let mut sarif = checks_sarif(&sample_checks::outcome());
+        assert_eq!(sarif["runs"][0]["tool"]["driver"]["version"], env!("CARGO_PKG_VERSION"));
+        sarif["runs"][0]["tool"]["driver"]["version"] = "of the program".into();
+        insta::assert_json_snapshot!(sarif);
+    }
+}

@@ -62,3 +62,15 @@ fn part(part: &PartResult) -> Value {
         "violations": part.violations, "groups": part.groups, "rows": part.rows, "reason": part.reason,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_checks;
+
+    #[test]
+    fn the_shape_of_checks_is_what_others_build_on() {
+        let (outcome, compared) = (sample_checks::outcome(), sample_checks::comparison());
+        insta::assert_json_snapshot!(checks_summary(&outcome, Some(&compared), Values::Masked));
+    }
+}

@@ -120,6 +120,9 @@ mod tests {
         assert_eq!(Verdict::of(&outcome), Verdict::Broken(Severity::Blocker));
         let mut left = outcome.clone();
         left.results.retain(|result| !has_failed(result));
+        let mut errored = left.results[0].clone();
+        (errored.status, errored.parts[0].status) = (Status::Errored, Status::Errored);
+        left.results.push(errored);
         assert_eq!(Verdict::of(&left), Verdict::Unsure);
         left.results.retain(|result| result.status != Status::Errored);
         assert_eq!(Verdict::of(&left), Verdict::Sound);

@@ -82,7 +82,8 @@ impl ViolationsFile {
     /// # Errors
     /// When a file cannot be written, or those of the previous run not be read again.
     pub fn finish(self, outcome: &Outcome) -> Result<Finished, Error> {
-        let ViolationsFile { file, gone, mut folder, values, previous, rows } = self;
+        // The folder goes last, if it goes.
+        let ViolationsFile { mut folder, file, gone, values, previous, rows } = self;
         let comparison = match (previous, gone) {
             (Some(previous), Some(mut gone)) => {
                 let comparison = previous.settle(outcome, values, &mut gone)?;
