@@ -38,6 +38,12 @@ impl Compiler<'_> {
                 for site in sites {
                     let key = if site.names.is_empty() { Vec::new() } else { key_of(&site.table) };
                     let at = self.push(check, of, part, site.table.name.clone(), key, String::new());
+                    match self.parameters.fill(&part.what, &part.place, &site.names, As::Plain) {
+                        Ok(what) => {
+                            self.plan.parts.iter_mut().skip(at).for_each(|planned| planned.what.clone_from(&what))
+                        }
+                        Err(error) => self.ends(at, error.into()),
+                    }
                     if let Err(hindrance) = self.carry_out(at, part, &site) {
                         self.ends(at, hindrance);
                     }
@@ -64,6 +70,9 @@ impl Compiler<'_> {
             key,
             column,
             sql: String::new(),
+            condition: part.condition.as_ref().map(|c| c.value.clone()).unwrap_or_default(),
+            words: words(&part.kind),
+            place: part.place.clone(),
             ended: None,
             groups: matches!(part.kind, Kind::Unique { .. }),
         });
@@ -453,6 +462,47 @@ impl Compiler<'_> {
             place: query.place.clone(),
         });
         Ok(())
+    }
+}
+
+/// What a part looks for, in words.
+fn words(kind: &Kind) -> String {
+    let list = |names: &[Located<String>]| names.iter().map(|n| n.value.as_str()).collect::<Vec<_>>().join(", ");
+    match kind {
+        Kind::NotNull { columns, blank: false } => format!("{} must be there", list(columns)),
+        Kind::NotNull { columns, blank: true } => format!("{} must be there, and not blank", list(columns)),
+        Kind::Unique { columns, spelling: Spelling::Exact, .. } => format!("no two rows agree in {}", list(columns)),
+        Kind::Unique { columns, spelling: Spelling::Folded, .. } => {
+            format!("no two rows agree in {}, case and blanks at the end aside", list(columns))
+        }
+        Kind::Unique { columns, spelling: Spelling::Differs, .. } => {
+            format!("no two rows differ in the spelling of {} only", list(columns))
+        }
+        Kind::References { column, to, .. } => {
+            let to = to.iter().map(|t| format!("{}.{}", t.table, t.column)).collect::<Vec<_>>().join(" or ");
+            format!("{} must be found in {to}", column.value)
+        }
+        Kind::Matches { column, pattern, .. } => format!("{} must match {}", column.value, pattern.value),
+        Kind::OneOf { column, values, .. } => {
+            let values = match values {
+                Values::List(list) => Value::List(list.clone()).to_string(),
+                Values::Parameter(name) => name.value.clone(),
+            };
+            format!("{} must be one of {values}", column.value)
+        }
+        Kind::Between { column, min, max, .. } => {
+            let bound = |word: &str, bound: &Option<Located<String>>| {
+                bound.as_ref().map(|bound| format!("{word} {}", bound.value))
+            };
+            let bounds = [bound("at least", min), bound("at most", max)];
+            format!("{} must be {}", column.value, bounds.into_iter().flatten().collect::<Vec<_>>().join(" and "))
+        }
+        Kind::NoOverlap { by, from, to, .. } => {
+            format!("rows that agree in {} must not overlap from {} to {}", list(by), from.value, to.value)
+        }
+        Kind::NoCycle { key, parent } => format!("{} must not lead back to {}", parent.value, key.value),
+        Kind::Row(must) => format!("it must hold that {}", must.value),
+        Kind::Query(_) => "a query gives the offending rows".to_owned(),
     }
 }
 

@@ -43,6 +43,12 @@ pub struct PlannedPart {
     pub column: String,
     /// The part as one statement of SQL that gives the keys of the offending rows; empty where nothing could be made of it.
     pub sql: String,
+    /// Which rows are looked at, as the pack says it; empty where all are.
+    pub condition: String,
+    /// What it looks for, in words.
+    pub words: String,
+    /// Where it stands.
+    pub place: imis_schemas::document::Place,
     /// Why it is not carried out.
     pub ended: Option<(Status, String)>,
     /// Whether it counts groups of rows.

@@ -27,7 +27,7 @@ use imis_schemas::{Catalog, Table};
 use jiff::civil::Date;
 
 use crate::compile::{Plan, TestKind};
-use crate::language::{Packs, Parameters};
+use crate::language::{CheckError, Packs, Parameters};
 use crate::outcome::{CheckResult, Example, Findings, Outcome, PartResult, Status, TableRead};
 use crate::virtual_tables;
 use emit::{Emitter, Tally};
@@ -72,13 +72,14 @@ impl Run {
     /// Carries checks out. `findings` gets every violation while it is found.
     ///
     /// # Errors
-    /// When the database fails. A check that cannot be carried out is `errored` and stops none of the others.
+    /// When the database fails. A check that cannot be carried out is `errored` and stops none of the others; what its author has to look at
+    /// comes beside the outcome.
     pub async fn carry_out(
         &self,
         packs: &Packs,
         plan: Plan,
         findings: Arc<Mutex<dyn Findings>>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<(Outcome, Vec<CheckError>), Error> {
         let (started, clock) = (jiff::Timestamp::now(), std::time::Instant::now());
         let plan = Arc::new(plan);
         let mut work = Work {
@@ -101,7 +102,8 @@ impl Run {
         work.queries(stage).await?;
         let Work { tallies, errored, mut tables, notes, .. } = work;
         tables.sort_by_cached_key(|t: &TableRead| t.table.to_lowercase());
-        Ok(Outcome {
+        let (results, errors) = results(&plan, tallies, errored);
+        let outcome = Outcome {
             run: uuid::Uuid::new_v4().to_string(),
             location: self.location.clone(),
             engine: match self.catalog.engine {
@@ -114,10 +116,11 @@ impl Run {
             packs: packs.used(),
             parameters: Parameters::new(packs.parameters(), self.as_of).shown(),
             off: packs.off.clone(),
-            results: results(&plan, tallies, errored),
+            results,
             tables,
             notes,
-        })
+        };
+        Ok((outcome, errors))
     }
 }
 
@@ -395,7 +398,12 @@ fn widened(table: &Table, columns: &[String], more: &[String], catalog: &Catalog
 }
 
 /// What became of each check, from what became of its parts.
-fn results(plan: &Plan, tallies: Vec<Tally>, errored: Vec<Option<(Status, String)>>) -> Vec<CheckResult> {
+fn results(
+    plan: &Plan,
+    tallies: Vec<Tally>,
+    errored: Vec<Option<(Status, String)>>,
+) -> (Vec<CheckResult>, Vec<CheckError>) {
+    let mut errors = Vec::new();
     let mut results: Vec<CheckResult> = plan
         .checks
         .iter()
@@ -412,12 +420,17 @@ fn results(plan: &Plan, tallies: Vec<Tally>, errored: Vec<Option<(Status, String
         .collect();
     for ((planned, tally), errored) in plan.parts.iter().zip(tallies).zip(errored) {
         let Some(result) = results.get_mut(planned.check) else { continue };
-        let ended = errored.or_else(|| planned.ended.clone()).or_else(|| {
+        let while_running = errored.or_else(|| {
             let rows = if tally.failed == 1 { "row" } else { "rows" };
-            (tally.failed > 0).then(|| {
-                (Status::Errored, format!("in {} {rows} it cannot be told: {}", tally.failed, tally.failed_why))
-            })
+            let why = format!("in {} {rows} it cannot be told: {}", tally.failed, tally.failed_why);
+            (tally.failed > 0).then_some((Status::Errored, why))
         });
+        if let Some((Status::Errored, why)) = &while_running {
+            let error = CheckError::at(&planned.place, format!("{} could not be carried out: {why}", result.about.id));
+            let help = "Guard it: `nullif(x, 0)` for what is divided by, try_cast for texts.";
+            errors.push(error.with_label("this part").with_help(help));
+        }
+        let ended = while_running.or_else(|| planned.ended.clone());
         let is_query = matches!(planned.kind, "query" | "no-overlap");
         let part = PartResult {
             what: planned.what.clone(),
@@ -443,7 +456,6 @@ fn results(plan: &Plan, tallies: Vec<Tally>, errored: Vec<Option<(Status, String
         result.parts.push(part);
     }
     for result in &mut results {
-        result.examples.truncate(2 * EXAMPLES_A_CHECK);
         let has = |status: Status| result.parts.iter().any(|part| part.status == status);
         let order = [Status::Errored, Status::Failed, Status::Passed];
         result.status = order.into_iter().find(|status| has(*status)).unwrap_or(Status::NotApplicable);
@@ -451,7 +463,7 @@ fn results(plan: &Plan, tallies: Vec<Tally>, errored: Vec<Option<(Status, String
         result.reason = reason.filter(|_| matches!(result.status, Status::Errored | Status::NotApplicable));
         keep_some(&mut result.examples);
     }
-    results
+    (results, errors)
 }
 
 /// How many examples a check keeps.

@@ -35,6 +35,27 @@ pub struct Check {
     pub parts: Vec<Part>,
 }
 
+impl Check {
+    /// All its texts in which parameters may stand, one after the other.
+    pub fn texts(&self) -> String {
+        let mut texts: Vec<&str> = Vec::new();
+        for part in &self.parts {
+            texts.push(&part.what);
+            texts.extend(part.condition.iter().map(|condition| condition.value.as_str()));
+            match &part.kind {
+                Kind::References { condition, .. } => texts.extend(condition.iter().map(|c| c.value.as_str())),
+                Kind::Matches { pattern: text, .. }
+                | Kind::OneOf { values: Values::Parameter(text), .. }
+                | Kind::Row(text)
+                | Kind::Query(text) => texts.push(&text.value),
+                Kind::Between { min, max, .. } => texts.extend(min.iter().chain(max).map(|bound| bound.value.as_str())),
+                _ => {}
+            }
+        }
+        texts.join("\n")
+    }
+}
+
 /// One thing that is looked for in one table, or in each of several.
 #[derive(Clone, Debug)]
 pub struct Part {

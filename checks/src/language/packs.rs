@@ -269,9 +269,31 @@ impl Packs {
         Ok(())
     }
 
+    /// Drops the checks with these ids or tags.
+    ///
+    /// # Errors
+    /// When a word is neither.
+    pub fn skip(&mut self, words: &[String]) -> Result<(), CheckErrors> {
+        let mut others = self.clone();
+        if !words.is_empty() {
+            others.only(words)?;
+            self.checks.retain(|check| others.checks.iter().all(|other| other.about.id != check.about.id));
+        }
+        Ok(())
+    }
+
+    /// Takes those that are switched off in again, for somebody who wants to know what they are.
+    pub fn with_switched_off(&mut self) {
+        let all: Vec<Check> = self.packs.iter().flat_map(|pack| pack.all().cloned().collect::<Vec<_>>()).collect();
+        self.checks.extend(all.into_iter().filter(|check| self.off.iter().any(|off| off.id == check.about.id)));
+    }
+
     /// The parameters that the packs set.
     pub fn parameters(&self) -> impl Iterator<Item = &super::Parameter> {
-        self.packs.iter().flat_map(Pack::each).flat_map(|pack| &pack.parameters)
+        let all = || self.packs.iter().flat_map(Pack::each);
+        // What a country says of a parameter counts more than what any pack says that it extends, or that stands beside it.
+        let plain = all().filter(|pack| pack.bases.is_empty());
+        plain.chain(all().filter(|pack| !pack.bases.is_empty())).flat_map(|pack| &pack.parameters)
     }
 
     /// The packs, for a report.
