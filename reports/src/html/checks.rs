@@ -438,10 +438,9 @@ impl Areas<'_> {
             (parts, more_parts) = cut(of.into_iter().map(|part| self.part(part)).collect(), room);
             *parts_left -= parts.len();
         }
-        let all = result.examples.len();
-        let chosen = result.examples.get(..all.min(*examples_left)).unwrap_or_default();
-        *examples_left -= chosen.len();
-        let more = result.violations.saturating_sub(chosen.len() as u64);
+        let chosen = result.examples.len().min(*examples_left);
+        *examples_left -= chosen;
+        let more = result.violations.saturating_sub(chosen as u64);
         let mut tags = vec![format!("Pack {}", about.pack), about.kahn.to_string()];
         tags.extend(about.tags.iter().cloned());
         Check {
@@ -462,7 +461,7 @@ impl Areas<'_> {
             about: tags.join(" · "),
             parts,
             more_parts,
-            examples: examples(chosen, self.values),
+            examples: examples(result, chosen, self.values),
             more_examples: if more > 0 { thousands(more) } else { String::new() },
             unfinished: match result.status {
                 Status::Errored => result.reason.clone().unwrap_or_default(),
@@ -498,4 +497,39 @@ fn since(change: &Change) -> Vec<(&'static str, String)> {
         said.push(("still", format!("{before} before, {now} now")));
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_checks;
+
+    #[test]
+    fn the_page_says_what_failed_and_what_to_do() {
+        let (outcome, compared) = (sample_checks::outcome(), sample_checks::comparison());
+        let page = checks_page(&outcome, Some(&compared), Values::Masked).unwrap();
+        let main = page.split_once("<main>").unwrap().1;
+        insta::assert_snapshot!(main);
+        assert!(!page.contains("070707070") && !page.contains("A00.1"));
+        let shown = checks_page(&outcome, None, Values::Shown).unwrap();
+        assert!(shown.contains("CHFID 070707070") && shown.contains("keep this folder to yourself"), "{shown}");
+    }
+
+    #[test]
+    fn a_page_of_sound_data_says_so() {
+        let mut outcome = sample_checks::outcome();
+        outcome.results.retain(|result| result.status == Status::Passed);
+        let page = checks_page(&outcome, None, Values::Masked).unwrap();
+        assert!(page.contains("Sound: no row breaks any of the 2 checks") && !page.contains("Look at these first"), "{page}");
+    }
+
+    #[test]
+    fn three_thousand_results_and_a_million_violations_are_a_page_that_opens_at_once() {
+        let outcome = sample_checks::country(3_000, 333);
+        assert!(outcome.results.iter().map(|result| result.violations).sum::<u64>() > 1_000_000);
+        let page = checks_page(&outcome, None, Values::Masked).unwrap();
+        assert!(page.len() < 6_000_000, "{} bytes", page.len());
+        assert!(page.contains("Z2999"), "every check is there");
+        assert!(!page.contains("planted-value"));
+    }
 }
