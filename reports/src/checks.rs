@@ -27,4 +27,4 @@ pub use summary::checks_summary;
 pub use violations::{Finished, ViolationsFile};
 
 pub(crate) use result::{Told, area_of, examples, severity, worst_first};
-pub(crate) use verdict::{SEVERITIES, Tally, Verdict, has_failed};
+pub(crate) use verdict::{SEVERITIES, Tally, Verdict, has_failed, was_carried_out};

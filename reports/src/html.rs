@@ -133,7 +133,11 @@ mod tests {
             ("checks-many", sample_checks::country(3_000, 333), None),
             ("checks-sound", sound, None),
         ] {
-            std::fs::write(folder.join(format!("{name}.html")), checks_page(&outcome, compared, Values::Masked).unwrap()).unwrap();
+            std::fs::write(
+                folder.join(format!("{name}.html")),
+                checks_page(&outcome, compared, Values::Masked).unwrap(),
+            )
+            .unwrap();
         }
         std::fs::write(folder.join("plan.html"), plan_page(&sample::plan()).unwrap()).unwrap();
     }

@@ -9,7 +9,7 @@ use super::{Figure, LINES, cut, render};
 use crate::ReportError;
 use crate::checks::{
     Change, CheckChange, Comparison, SEVERITIES, Tally, Told, Verdict, area_of, examples, has_failed, severity,
-    worst_first,
+    was_carried_out, worst_first,
 };
 use crate::mask::Values;
 use crate::number::{counted, thousands};
@@ -23,6 +23,8 @@ const ALL_EXAMPLES: usize = 2_000;
 const FIRST: usize = 10;
 /// Up to how many failed checks stand open.
 const OPEN: usize = 6;
+/// Up to how many failed checks are printed in full.
+const PRINTED: usize = 200;
 
 #[derive(Serialize)]
 struct Page {
@@ -40,7 +42,9 @@ struct Page {
     errored: Vec<[String; 3]>,
     more_errored: usize,
     areas: Vec<Area>,
+    printed: bool,
     not_applicable: Vec<[String; 3]>,
+    absent: String,
     more_not_applicable: usize,
     off: Vec<(String, String)>,
     parameters: Vec<(String, String)>,
@@ -167,7 +171,6 @@ pub fn checks_page(outcome: &Outcome, compared: Option<&Comparison>, values: Val
     ];
     if let Some(compared) = compared {
         figures.push(Figure::alarming(compared.total.new, "new violations"));
-        figures.push(Figure::new(compared.total.gone, "violations gone"));
     }
     let listed = |status| {
         let of = outcome.results.iter().filter(move |result| result.status == status);
@@ -201,7 +204,12 @@ pub fn checks_page(outcome: &Outcome, compared: Option<&Comparison>, values: Val
             errored,
             more_errored,
             areas: areas.into_iter().map(|(area, _)| area).collect(),
+            printed: failed.len() <= PRINTED,
             not_applicable,
+            absent: match outcome.count(Status::NotApplicable) as u64 {
+                1 => "1 check is".to_owned(),
+                number => format!("{} are", counted(number, "check")),
+            },
             more_not_applicable,
             off: outcome.off.iter().map(|off| (off.id.clone(), off.why.clone())).collect(),
             parameters: outcome.parameters.clone(),
@@ -420,7 +428,9 @@ impl Areas<'_> {
             if severities.is_empty() && passed.is_empty() {
                 continue;
             }
-            let told = format!("{} of {} failed", tally.failed, counted(tally.failed + tally.passed, "check"));
+            let failed = results.iter().filter(|result| has_failed(result)).count() as u64;
+            let all = results.iter().filter(|result| was_carried_out(result)).count() as u64;
+            let told = format!("{} of {} failed", thousands(failed), counted(all, "check"));
             areas.push((Area { title, anchor: format!("area-{place}"), told, severities, passed, more_passed }, tally));
         }
         areas
@@ -520,7 +530,10 @@ mod tests {
         let mut outcome = sample_checks::outcome();
         outcome.results.retain(|result| result.status == Status::Passed);
         let page = checks_page(&outcome, None, Values::Masked).unwrap();
-        assert!(page.contains("Sound: no row breaks any of the 2 checks") && !page.contains("Look at these first"), "{page}");
+        assert!(
+            page.contains("Sound: no row breaks any of the 2 checks") && !page.contains("Look at these first"),
+            "{page}"
+        );
     }
 
     #[test]
