@@ -9,6 +9,8 @@ mod compare;
 mod draft;
 mod explained;
 mod gone;
+#[cfg(test)]
+mod harmless;
 mod junit;
 mod looked;
 mod result;

@@ -40,6 +40,18 @@ const LINES: usize = 200;
 /// How many places of one hazard or loss a page shows.
 const PLACES: usize = 40;
 
+/// What stands at the top of every page: see `page.html`.
+#[derive(Serialize)]
+struct Head {
+    title: String,
+    tone: &'static str,
+    badge: &'static str,
+    headline: String,
+    lead: String,
+    facts: Vec<(&'static str, String)>,
+    figures: Vec<Figure>,
+}
+
 /// A number under its name, large.
 #[derive(Serialize)]
 struct Figure {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use imis_checks::outcome::{CheckResult, Kahn, Outcome, PartResult, Severity, Status};
 use serde::Serialize;
 
-use super::{Figure, LINES, cut, render};
+use super::{Figure, Head, LINES, cut, render};
 use crate::ReportError;
 use crate::checks::{
     Change, CheckChange, Comparison, SEVERITIES, Tally, Told, Verdict, area_of, examples, has_failed, severity,
@@ -28,13 +28,8 @@ const PRINTED: usize = 200;
 
 #[derive(Serialize)]
 struct Page {
-    title: String,
-    tone: &'static str,
-    badge: &'static str,
-    headline: String,
-    lead: &'static str,
-    facts: Vec<(&'static str, String)>,
-    figures: Vec<Figure>,
+    #[serde(flatten)]
+    head: Head,
     first: Vec<First>,
     more_first: usize,
     compared: Option<Compared>,
@@ -190,13 +185,15 @@ pub fn checks_page(outcome: &Outcome, compared: Option<&Comparison>, values: Val
     render(
         "checks.html",
         Page {
-            title: "Data-quality checks".to_owned(),
-            tone,
-            badge,
-            headline: verdict.sentence(outcome),
-            lead,
-            facts: facts(outcome, compared),
-            figures,
+            head: Head {
+                title: "Data-quality checks".to_owned(),
+                tone,
+                badge,
+                headline: verdict.sentence(outcome),
+                lead: lead.to_owned(),
+                facts: facts(outcome, compared),
+                figures,
+            },
             first,
             more_first,
             compared: compared.map(since_then),

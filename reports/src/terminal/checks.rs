@@ -231,7 +231,8 @@ fn not_applicable(outcome: &Outcome, style: &Style) -> String {
 }
 
 fn comparison(compared: &Comparison, style: &Style) -> String {
-    let mut text = style.heading(&format!("Since run {} of {}", compared.run, compared.as_of));
+    let title = wrapped(&format!("Since run {} of {}", compared.run, compared.as_of), style, 2);
+    let mut text = style.heading(title.trim_end());
     let total = &compared.total;
     let mut cells = vec![Cell::Alarm(total.new), total.gone.into(), total.still.into()];
     let mut headers = vec!["new", "gone", "still there"];
