@@ -3,6 +3,7 @@
 mod account;
 mod catalog;
 mod check_explained;
+mod check_list;
 mod checks;
 mod comparison;
 mod explain;
@@ -14,6 +15,7 @@ mod verification;
 pub use account::{account, reasons, rejected_rows};
 pub use catalog::catalog;
 pub use check_explained::check_explained;
+pub use check_list::check_list;
 pub use checks::checks;
 pub use comparison::comparison;
 pub use explain::explanation;

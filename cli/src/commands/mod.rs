@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check;
 mod consistency;
 mod demo;
 mod diff;
@@ -80,6 +81,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<u8, Failu
         Command::Prepare(args) => prepare::prepare(args, session).await,
         Command::Migrate(args) => migrate::migrate(args, session).await,
         Command::Verify(args) => verify::verify(args, session).await,
+        Command::Check(args) => check::check(args, session).await,
         Command::Runs(args) => runs::runs(args, session).await,
         Command::Rejects(RejectsCommand::Show(args)) => runs::rejects(args, session).await,
         Command::Generate(args) => generate::generate(args, session).await,
