@@ -40,6 +40,18 @@ const LINES: usize = 200;
 /// How many places of one hazard or loss a page shows.
 const PLACES: usize = 40;
 
+/// What stands at the top of every page: see `page.html`.
+#[derive(Serialize)]
+struct Head {
+    title: String,
+    tone: &'static str,
+    badge: &'static str,
+    headline: String,
+    lead: String,
+    facts: Vec<(&'static str, String)>,
+    figures: Vec<Figure>,
+}
+
 /// A number under its name, large.
 #[derive(Serialize)]
 struct Figure {
@@ -106,7 +118,8 @@ mod tests {
     use imis_mappings::account::Account;
 
     use super::*;
-    use crate::sample;
+    use crate::mask::Values;
+    use crate::{sample, sample_checks};
 
     /// Writes pages where `IMIS_PAGES` says, for a look at them.
     #[test]
@@ -122,6 +135,21 @@ mod tests {
         {
             let page = migration_page(&account, Some(&sample::plan())).unwrap();
             std::fs::write(folder.join(format!("{name}.html")), page).unwrap();
+        }
+        let checked = sample_checks::outcome();
+        let mut sound = checked.clone();
+        sound.results.retain(|result| result.status == imis_checks::outcome::Status::Passed);
+        let compared = sample_checks::comparison();
+        for (name, outcome, compared) in [
+            ("checks", checked, Some(&compared)),
+            ("checks-many", sample_checks::country(3_000, 333), None),
+            ("checks-sound", sound, None),
+        ] {
+            std::fs::write(
+                folder.join(format!("{name}.html")),
+                checks_page(&outcome, compared, Values::Masked).unwrap(),
+            )
+            .unwrap();
         }
         std::fs::write(folder.join("plan.html"), plan_page(&sample::plan()).unwrap()).unwrap();
     }
