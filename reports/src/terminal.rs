@@ -6,6 +6,7 @@ mod comparison;
 mod explain;
 mod identity;
 mod plan;
+mod profile;
 mod table;
 mod verification;
 
@@ -15,6 +16,7 @@ pub use comparison::comparison;
 pub use explain::explanation;
 pub use identity::identity;
 pub use plan::{hazards, plan, scan};
+pub use profile::profile;
 pub use table::{Cell, table};
 pub use verification::verification;
 

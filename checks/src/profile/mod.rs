@@ -14,6 +14,8 @@ mod frequencies;
 mod picture;
 mod run;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use picture::{
