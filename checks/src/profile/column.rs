@@ -2,9 +2,8 @@
 
 use std::cmp::Ordering;
 
-use arrow::array::{Array, ArrayRef, AsArray, Scalar};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::compute::kernels::cmp;
 use arrow::datatypes::{
     DataType as ArrowType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt8Type,
@@ -174,14 +173,14 @@ impl Gatherer {
     }
 
     fn number(&mut self, array: &ArrayRef) -> Result<()> {
-        let zero = Scalar::new(ScalarValue::new_zero(array.data_type())?.to_array()?);
-        self.numbers.zero += cmp::eq(array, &zero)?.true_count() as u64;
-        self.numbers.negative += cmp::lt(array, &zero)?.true_count() as u64;
         let floats = cast(array, &ArrowType::Float64)?;
         let mut values: Vec<f64> = floats.as_primitive::<Float64Type>().iter().flatten().collect();
         let all = values.len();
         values.retain(|value| !value.is_nan());
         self.numbers.not_a_number += (all - values.len()) as u64;
+        // A number of any type is 0, or below it, exactly where its nearest float is.
+        self.numbers.zero += values.iter().filter(|value| **value == 0.0).count() as u64;
+        self.numbers.negative += values.iter().filter(|value| **value < 0.0).count() as u64;
         if !values.is_empty() {
             self.numbers.digest = self.numbers.digest.merge_unsorted_f64(values);
         }

@@ -234,11 +234,11 @@ async fn a_country_is_counted_as_sql_counts_it() {
             let what = format!("{name}.{}", column.column);
             assert_eq!(column.nulls, count("count(*) - count($)").await, "{what}");
             assert_eq!(column.distinct, Distinct { number: count("count(distinct $)").await, exact: true }, "{what}");
-            let most = context.sql(&format!(
+            let sql = format!(
                 "SELECT max(n) FROM (SELECT count(*) n FROM \"{name}\" WHERE \"{0}\" IS NOT NULL GROUP BY \"{0}\")",
                 column.column
-            ));
-            let most = most.await.unwrap().collect().await.unwrap();
+            );
+            let most = context.sql(&sql).await.unwrap().collect().await.unwrap();
             let most = most[0].column(0).as_primitive::<Int64Type>();
             assert_eq!(column.most, if most.is_null(0) { 0 } else { most.value(0) as u64 }, "{what}");
             if let Some(first) = column.top.first() {
@@ -262,11 +262,11 @@ async fn a_country_is_counted_as_sql_counts_it() {
                 assert_eq!(with_time, count("count(*) filter (where date_trunc('day', $) <> $)").await, "{what}");
             }
             if let (Some(min), Some(max), false) = (&column.min, &column.max, column.data_type.contains("datetime")) {
-                let ends = context.sql(&format!(
+                let sql = format!(
                     "SELECT cast(min(\"{0}\") as varchar), cast(max(\"{0}\") as varchar) FROM \"{name}\"",
                     column.column
-                ));
-                let ends = ends.await.unwrap().collect().await.unwrap();
+                );
+                let ends = context.sql(&sql).await.unwrap().collect().await.unwrap();
                 let end = |at: usize| arrow::util::display::array_value_to_string(ends[0].column(at), 0).unwrap();
                 assert_eq!((min, max), (&end(0), &end(1)), "{what}");
             }

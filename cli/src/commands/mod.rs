@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod check;
 mod consistency;
 mod demo;
 mod diff;
@@ -20,7 +21,7 @@ use std::io::IsTerminal;
 
 use imis_reports::terminal::Style;
 
-use crate::args::{Command, Global, MappingCommand, RejectsCommand};
+use crate::args::{CheckCommand, Command, Global, MappingCommand, RejectsCommand};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::progress::Bars;
@@ -72,6 +73,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<u8, Failu
         Command::Introspect(args) => introspect::introspect(args, session).await,
         Command::Diff(args) => diff::diff(args, session).await,
         Command::Identify(args) => identify::identify(args, session).await,
+        Command::Check(CheckCommand::Profile(args)) => check::profile(args, session).await,
         Command::Snapshot(args) => snapshot::snapshot(args, session).await,
         Command::Mapping(MappingCommand::Check(args)) => mapping::check(args, session).await,
         Command::Mapping(MappingCommand::Explain(args)) => mapping::explain(args, session).await,

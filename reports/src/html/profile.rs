@@ -1,6 +1,7 @@
 //! The page of a profile: what each column holds, by business area.
 
 use imis_checks::profile::{Kind, Profile, TableProfile};
+use imis_databases::Consistency;
 use serde::Serialize;
 
 use super::{Figure, LINES, cut, moment, render};
@@ -112,7 +113,7 @@ pub fn profile_page(found: &Profile, values: Values) -> Result<String, ReportErr
         ("Database", found.location.clone()),
         ("Server", found.engine.clone()),
         ("Read", format!("{}, in {:.1} s", moment(&found.started.to_string()), found.seconds)),
-        ("Consistency", found.consistency.to_string()),
+        ("Consistency", consistency(found.consistency).to_owned()),
     ];
     if let Some(sample) = found.sample {
         facts.push(("Sample", format!("at most {} a table", counted(sample, "row"))));
@@ -154,6 +155,15 @@ pub fn profile_page(found: &Profile, values: Values) -> Result<String, ReportErr
             shown: values == Values::Shown,
         },
     )
+}
+
+/// What the reader can rely on. Nobody moves by a profile, so a word will do.
+fn consistency(level: Consistency) -> &'static str {
+    match level {
+        Consistency::Frozen => "frozen",
+        Consistency::SingleTransaction => "one transaction",
+        Consistency::Fuzzy => "fuzzy: others may have been at work, and tables may not agree",
+    }
 }
 
 fn table(of: &TableProfile, values: Values) -> Table {

@@ -1,0 +1,5 @@
+//! `imis check`.
+
+mod profile;
+
+pub(crate) use profile::profile;

@@ -1,0 +1,68 @@
+//! `imis check profile`.
+
+use std::sync::Arc;
+
+use imis_checks::profile::{Options, Profile, Watch, profile as look};
+use imis_mappings::run::Progress;
+use imis_reports::mask::Values;
+use imis_reports::profile::profile_summary;
+use imis_reports::terminal::{self, Style};
+
+use crate::args::CheckProfile;
+use crate::commands::Session;
+use crate::exit::{DATA, DONE, Failure};
+use crate::progress::Bars;
+use crate::show;
+
+pub(crate) async fn profile(args: CheckProfile, session: &Session) -> Result<u8, Failure> {
+    let location = session.location(&args.location)?;
+    let source = session.open_as(&location, session.wish(&args.location, args.consistency)).await?;
+    let options = Options {
+        tables: args.tables.clone(),
+        columns: args.columns.clone(),
+        sample: args.sample,
+        exact: args.exact,
+        jobs: args.jobs,
+        max_cell: args.max_cell * 1024 * 1024,
+    };
+    let bars = Arc::new(Shown(session.bars()));
+    bars.0.phase("profile");
+    let watch: Arc<dyn Watch> = bars.clone();
+    let found = look(source, location.to_string(), &options, watch).await;
+    bars.0.clear();
+    conclude(&found?, &args, session)
+}
+
+/// Shows what was found, writes the report and finds the exit code.
+fn conclude(found: &Profile, args: &CheckProfile, session: &Session) -> Result<u8, Failure> {
+    let values = if args.show_values { Values::Shown } else { Values::Masked };
+    if session.json {
+        show::json(&profile_summary(found, values))?;
+    } else {
+        show::print(&terminal::profile(found, &Style { values, ..session.style }))?;
+    }
+    if let Some(folder) = &args.report {
+        imis_reports::write_profile(folder, found, values)
+            .map_err(|e| Failure::failed(format!("the report cannot be written: {e}")))?;
+        session.say(&format!("The report: {}", folder.join("index.html").display()));
+    }
+    let incomplete = found.tables.iter().any(|t| t.unread.is_some() || t.refused > 0 || !t.unread_columns.is_empty());
+    Ok(if incomplete { DATA } else { DONE })
+}
+
+/// The bars, a table a bar.
+struct Shown(Bars);
+
+impl Watch for Shown {
+    fn table(&self, table: &str, rows: u64) {
+        self.0.rule(table, rows);
+    }
+
+    fn rows(&self, table: &str, more: u64) {
+        self.0.rows(table, more);
+    }
+
+    fn done(&self, table: &str) {
+        self.0.done(table);
+    }
+}
