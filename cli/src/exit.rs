@@ -7,6 +7,7 @@ use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use imis_checks::language::CheckErrors;
 use imis_databases::{Error, ErrorKind, LocationError};
 use imis_mappings::language::MappingErrors;
 
@@ -151,6 +152,17 @@ impl From<LocationError> for Failure {
         match error.help {
             Some(help) => failure.with_help(help),
             None => failure,
+        }
+    }
+}
+
+impl From<CheckErrors> for Failure {
+    fn from(errors: CheckErrors) -> Self {
+        let count = errors.0.len();
+        let noun = if count == 1 { "complaint" } else { "complaints" };
+        Failure {
+            reports: errors.reports(),
+            ..Failure::schema(format!("not all checks can be carried out: {count} {noun}"))
         }
     }
 }

@@ -18,6 +18,8 @@ pub mod mssql;
 pub mod open;
 mod pace;
 pub mod postgres;
+pub mod progress;
+pub mod query;
 pub mod script;
 pub mod secret;
 pub mod sink;
@@ -30,6 +32,7 @@ pub use consistency::{Changes, Consistency, Mark, Reading, Wish};
 pub use error::{Error, ErrorKind};
 pub use location::{Location, LocationError, MssqlAddress, PostgresAddress};
 pub use open::{open, open_as};
+pub use progress::Progress;
 pub use secret::Secret;
 pub use sink::Sink;
 pub use source::{

@@ -6,10 +6,16 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Decimal128Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::prelude::SessionContext;
 use uuid::Uuid;
 
+/// The place where expressions and queries of mappings are planned and run.
+pub(crate) fn session(namespace: Uuid) -> SessionContext {
+    imis_databases::query::session(all(namespace))
+}
+
 /// All functions, with `namespace` for `stable_uuid`.
-pub(crate) fn all(namespace: Uuid) -> Vec<ScalarUDF> {
+fn all(namespace: Uuid) -> Vec<ScalarUDF> {
     vec![
         ScalarUDF::from(StableUuid { namespace, signature: Signature::variadic_any(Volatility::Immutable) }),
         ScalarUDF::from(JsonObject { signature: Signature::variadic_any(Volatility::Immutable) }),

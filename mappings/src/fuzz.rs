@@ -9,9 +9,10 @@ use arrow::record_batch::RecordBatch;
 use imis_schemas::{Catalog, Column, Engine, Key, Known, Table};
 use uuid::Uuid;
 
-use crate::expression::{Expression, session};
+use crate::functions::session;
 use crate::language::{Mapping, MappingErrors};
 use crate::plan::Plan;
+use imis_databases::query::expression::Expression;
 
 const BASE: &str = include_str!("fuzz/base.yaml");
 

@@ -11,10 +11,8 @@ pub mod scaffold;
 pub mod seen;
 pub mod verify;
 
-mod expression;
 mod fit;
 mod functions;
 #[cfg(test)]
 mod fuzz;
 mod map;
-mod rows;

@@ -12,10 +12,10 @@ use imis_databases::{Error, ErrorKind};
 
 use crate::account::Reject;
 use crate::bind::RowWay;
-use crate::expression;
 use crate::fit::{Findings, rows_without, true_rows};
 use crate::functions::cell_text;
-use crate::rows::rename;
+use imis_databases::query::expression;
+use imis_databases::query::tables::rename;
 
 /// What a batch became.
 #[derive(Debug)]

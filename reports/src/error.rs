@@ -25,6 +25,9 @@ pub enum ReportError {
     /// Rows for a Parquet file do not fit together.
     #[error("a Parquet file cannot be encoded")]
     Arrow(#[from] arrow::error::ArrowError),
+    /// XML cannot be written.
+    #[error("XML cannot be written")]
+    Xml(#[from] quick_junit::SerializeError),
     /// JSON cannot be written.
     #[error("JSON cannot be written")]
     Json(#[from] serde_json::Error),

@@ -1,4 +1,4 @@
-//! The one place that makes text harmless where it ends: in HTML, in a CSV cell, on a terminal.
+//! The one place that makes text harmless where it ends: in HTML, XML and JSON, in a CSV cell, on a terminal.
 //!
 //! Names of tables and columns, reasons, notes and locations come from databases and files of other people. A character
 //! that nobody sees (control characters, marks that turn the reading direction, invisible tags) is written as
@@ -54,6 +54,39 @@ pub fn csv(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
+}
+
+/// Text for XML, whose writer still escapes markup: what XML 1.0 forbids and what nobody sees is written out, on one line.
+pub fn xml(text: &str) -> Cow<'_, str> {
+    let forbidden = |c: char| is_unseen(c) || matches!(c, '\u{fffe}' | '\u{ffff}');
+    if !text.contains(forbidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if forbidden(c) { push_seen(&mut out, c) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// JSON in which the characters that nobody sees are written as `\u202e`. They can only stand within its texts, so that nothing is
+/// lost: who reads the JSON gets them back.
+pub fn json(json: &str) -> Cow<'_, str> {
+    let unseen = |c: char| is_unseen(c) && !matches!(c, '\n' | '\r' | '\t');
+    if !json.contains(unseen) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if unseen(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Text for a terminal, on one line.
@@ -133,6 +166,21 @@ mod tests {
                 let back = safe.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'");
                 prop_assert_eq!(back.replace("&#96;", "`").replace("&amp;", "&"), text);
             }
+        }
+
+        #[test]
+        fn json_hides_nothing_and_loses_nothing(text in any::<String>()) {
+            let written = serde_json::to_string(&text).unwrap();
+            let safe = json(&written);
+            let hidden = safe.contains(is_unseen);
+            prop_assert!(!hidden, "{safe:?}");
+            prop_assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+        }
+
+        #[test]
+        fn xml_holds_only_what_it_may(text in "(\\PC|[\u{0}-\u{1f}\u{7f}-\u{9f}\u{202e}\u{fffe}\u{ffff}]){0,40}") {
+            let forbidden = xml(&text).contains(|c: char| is_unseen(c) || matches!(c, '\u{fffe}' | '\u{ffff}'));
+            prop_assert!(!forbidden, "{text:?}");
         }
 
         #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use imis_checks::outcome::{Outcome, Severity};
 use imis_checks::profile::Profile;
 use imis_databases::snapshot::write_private;
 use imis_mappings::account::Account;
@@ -14,7 +15,7 @@ use crate::identity::Identity;
 use crate::mask::Values;
 use crate::profile::profile_summary;
 use crate::summary::{migrate_summary, verify_summary};
-use crate::{ReportError, diff, html, parquet};
+use crate::{ReportError, checks, diff, escape, html, parquet};
 
 /// Writes `index.html`, `summary.json`, `rejects.parquet` and `accounting.parquet`; says where they are. The plan, where
 /// there is one, adds what was foreseen. Values are masked: a report is handed around. The folder is made (0700) if it is not there, files are 0600.
@@ -77,6 +78,33 @@ pub fn write_comparison(folder: &Path, found: &Comparison) -> Result<Vec<PathBuf
     )
 }
 
+/// Writes `index.html`, `summary.json`, `junit.xml` and `sarif.json`; says where they are. `violations.parquet` was written while the
+/// checks ran ([`crate::checks::ViolationsFile`]). `fail_on` is the severity from which on a check that failed fails a CI; `None`: none does.
+///
+/// # Errors
+/// When the folder or a file cannot be written.
+pub fn write_checks(
+    folder: &Path,
+    outcome: &Outcome,
+    compared: Option<&checks::Comparison>,
+    values: Values,
+    fail_on: Option<Severity>,
+) -> Result<Vec<PathBuf>, ReportError> {
+    let json = |value: &serde_json::Value| -> Result<Vec<u8>, ReportError> {
+        let text = serde_json::to_string_pretty(value)? + "\n";
+        Ok(escape::json(&text).into_owned().into_bytes())
+    };
+    write_all(
+        folder,
+        &[
+            ("index.html", html::checks_page(outcome, compared, values)?.into_bytes()),
+            ("summary.json", json(&checks::checks_summary(outcome, compared, values))?),
+            ("junit.xml", checks::checks_junit(outcome, fail_on)?.into_bytes()),
+            ("sarif.json", json(&checks::checks_sarif(outcome))?),
+        ],
+    )
+}
+
 /// Writes `index.html` and `summary.json`, what `imis identify --json` prints; says where they are.
 ///
 /// # Errors
@@ -104,16 +132,21 @@ pub fn write_profile(folder: &Path, found: &Profile, values: Values) -> Result<V
     )
 }
 
+/// Makes a folder for its owner only, if it is not there.
+pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
 fn write_all(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<Vec<PathBuf>, ReportError> {
     let trouble = |path: &Path| {
         let path = path.to_owned();
         move |source| ReportError::Write { path, source }
     };
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(trouble(folder))?;
+    private_folder(folder).map_err(trouble(folder))?;
     let mut written = Vec::new();
     for (name, bytes) in files {
         let path = folder.join(name);

@@ -3,6 +3,7 @@
 //! Rust decides what stands on a page and how much of it (a page opens at once, whatever the run); the templates decide
 //! how it looks. Every value that a template prints goes through [`escape::html`]; no template may switch that off.
 
+mod checks;
 mod comparison;
 mod identity;
 mod migration;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use crate::number::thousands;
 use crate::{ReportError, escape};
 
+pub use checks::checks_page;
 pub use comparison::comparison_page;
 pub use identity::identity_page;
 pub use migration::migration_page;
@@ -23,10 +25,11 @@ pub use plan::plan_page;
 pub use profile::profile_page;
 pub use verification::verification_page;
 
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 10] = [
     ("page.html", include_str!("templates/page.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("style.css", include_str!("templates/style.css")),
+    ("checks.html", include_str!("templates/checks.html")),
     ("comparison.html", include_str!("templates/comparison.html")),
     ("identity.html", include_str!("templates/identity.html")),
     ("migration.html", include_str!("templates/migration.html")),

@@ -5,6 +5,7 @@
 //! through [`mask`]. [`write_migration`], [`write_plan`], [`write_verification`] and [`write_comparison`] fill the folder of `--report`.
 
 pub mod cause;
+pub mod checks;
 pub mod escape;
 pub mod identity;
 pub mod mask;
@@ -26,11 +27,17 @@ mod words;
 
 #[cfg(test)]
 mod sample;
+#[cfg(test)]
+mod sample_checks;
 
 pub use diff::{rows_diff, schema_diff};
 pub use error::ReportError;
-pub use folder::{write_comparison, write_identity, write_migration, write_plan, write_profile, write_verification};
-pub use html::{comparison_page, identity_page, migration_page, plan_page, profile_page, verification_page};
+pub use folder::{
+    write_checks, write_comparison, write_identity, write_migration, write_plan, write_profile, write_verification,
+};
+pub use html::{
+    checks_page, comparison_page, identity_page, migration_page, plan_page, profile_page, verification_page,
+};
 pub use parquet::{
     accounting_parquet, differences_parquet, profile_parquet, rejects_parquet, schema_differences_parquet,
 };

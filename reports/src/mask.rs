@@ -3,9 +3,13 @@
 //! Surrogate keys (whole numbers, UUIDs) are shown: support finds the row by them. Everything else is a person's or a
 //! country's business and masked unless it was asked for. Secrets are never shown, whatever was asked for.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use imis_databases::secret::is_secret_column;
+
+/// What stands in the place of a masked value.
+pub const STARS: &str = "***";
 
 /// Whether values that are not surrogate keys were asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub enum MaskedOrShown {
 impl fmt::Display for MaskedOrShown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            MaskedOrShown::Masked => f.write_str("***"),
+            MaskedOrShown::Masked => f.write_str(STARS),
             MaskedOrShown::Shown(value) => f.write_str(value),
         }
     }
@@ -117,10 +121,86 @@ pub fn value(column: &str, value: &str, values: Values) -> MaskedOrShown {
 
 /// A value of a key column.
 pub fn key_value(column: &str, value: &str, values: Values) -> MaskedOrShown {
-    if !is_natural(column) && is_surrogate(value) {
-        return MaskedOrShown::Shown(value.to_owned());
+    if Guard::of(column, values).lets(value) { MaskedOrShown::Shown(value.to_owned()) } else { MaskedOrShown::Masked }
+}
+
+/// What of a key column people may see, found out once for all of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guard {
+    All,
+    Surrogates,
+    Nothing,
+}
+
+impl Guard {
+    fn of(column: &str, values: Values) -> Self {
+        if is_secret_column(column) {
+            return Guard::Nothing;
+        }
+        match values {
+            Values::Shown => Guard::All,
+            Values::Masked if is_natural(column) => Guard::Nothing,
+            Values::Masked => Guard::Surrogates,
+        }
     }
-    self::value(column, value, values)
+
+    fn lets(self, value: &str) -> bool {
+        match self {
+            Guard::All => true,
+            Guard::Surrogates => is_surrogate(value),
+            Guard::Nothing => false,
+        }
+    }
+}
+
+/// Masks the keys of many rows that are written as one text each: the value where the key is one column, else a JSON object.
+#[derive(Clone, Debug)]
+pub struct KeyMask {
+    one: Option<Guard>,
+    values: Values,
+}
+
+impl KeyMask {
+    /// For a key of these columns.
+    pub fn new(columns: &[String], values: Values) -> Self {
+        let one = match columns {
+            [column] => Some(Guard::of(column, values)),
+            _ => None,
+        };
+        KeyMask { one, values }
+    }
+
+    /// The key as people may see it; borrowed where nothing had to be masked.
+    pub fn key<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        match self.one {
+            Some(guard) if guard.lets(text) => Cow::Borrowed(text),
+            Some(_) => Cow::Borrowed(STARS),
+            None => self.object(text),
+        }
+    }
+
+    fn object<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let Ok(mut pairs) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) else {
+            return Cow::Borrowed(STARS);
+        };
+        let mut masked = false;
+        for (column, value) in &mut pairs {
+            let shown = match &*value {
+                serde_json::Value::Null => true,
+                serde_json::Value::String(value) => Guard::of(column, self.values).lets(value),
+                other => Guard::of(column, self.values).lets(&other.to_string()),
+            };
+            if !shown {
+                (masked, *value) = (true, STARS.into());
+            }
+        }
+        if masked { Cow::Owned(serde_json::Value::Object(pairs).to_string()) } else { Cow::Borrowed(text) }
+    }
+
+    /// Whether of a key that is written so a part is masked: it names no row then.
+    pub fn is_masked(text: &str) -> bool {
+        text == STARS || (text.starts_with('{') && text.contains(":\"***\""))
+    }
 }
 
 /// A row's key for people: `ClaimID 12`, `RoleID 3, Code ***`.
@@ -202,6 +282,32 @@ mod tests {
         {
             assert_eq!(bound(column, "1950-01-01", Values::Masked).to_string(), masked, "{column}");
             assert_eq!(bound(column, "1950-01-01", Values::Shown).to_string(), shown, "{column}");
+        }
+    }
+
+    #[test]
+    fn keys_that_are_texts_are_masked_too() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (columns, text, masked, shown) in [
+            (names(&["ClaimID"]), "12", "12", "12"),
+            (names(&["Code"]), "12", "***", "12"),
+            (names(&["Password"]), "12", "***", "***"),
+            (
+                names(&["RoleID", "Code"]),
+                r#"{"RoleID":3,"Code":"A"}"#,
+                r#"{"RoleID":3,"Code":"***"}"#,
+                r#"{"RoleID":3,"Code":"A"}"#,
+            ),
+            (names(&["A", "B"]), r#"{"A":"3", "B":null}"#, r#"{"A":"3", "B":null}"#, r#"{"A":"3", "B":null}"#),
+            (names(&["A", "Pwd"]), r#"{"A":"3","Pwd":"x"}"#, r#"{"A":"3","Pwd":"***"}"#, r#"{"A":"3","Pwd":"***"}"#),
+            (names(&["A", "B"]), "no object", "***", "***"),
+            (names(&[]), "", "***", "***"),
+        ] {
+            for (values, expected) in [(Values::Masked, masked), (Values::Shown, shown)] {
+                let key = KeyMask::new(&columns, values).key(text);
+                assert_eq!(key, expected, "{columns:?} {text}");
+                assert_eq!(KeyMask::is_masked(&key), expected != text, "{columns:?} {text}");
+            }
         }
     }
 

@@ -2,6 +2,9 @@
 
 mod account;
 mod catalog;
+mod check_explained;
+mod check_list;
+mod checks;
 mod comparison;
 mod explain;
 mod identity;
@@ -12,6 +15,9 @@ mod verification;
 
 pub use account::{account, reasons, rejected_rows};
 pub use catalog::catalog;
+pub use check_explained::check_explained;
+pub use check_list::check_list;
+pub use checks::checks;
 pub use comparison::comparison;
 pub use explain::explanation;
 pub use identity::identity;
@@ -122,7 +128,7 @@ fn paragraph(text: &str, style: &Style) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample;
+    use crate::{sample, sample_checks};
 
     const NARROW: Style = Style { color: false, width: Some(80), verbose: false, values: Values::Masked };
 
@@ -191,6 +197,35 @@ mod tests {
         insta::assert_snapshot!(text);
         let colored = comparison(&sample::comparison(), &Style { color: true, ..NARROW });
         assert!(colored.contains("\u{1b}[31m-\u{1b}[0m"), "{colored}");
+    }
+
+    #[test]
+    fn a_run_of_checks_fits_a_narrow_terminal() {
+        let (outcome, compared) = (sample_checks::outcome(), sample_checks::comparison());
+        let text = super::checks(&outcome, Some(&compared), &NARROW);
+        assert!(widest(&text) <= 80, "{text}");
+        insta::assert_snapshot!(text);
+        let wide = Style { width: Some(120), verbose: true, values: Values::Shown, ..NARROW };
+        let text = super::checks(&outcome, None, &wide);
+        assert!(widest(&text) <= 120, "{text}");
+        insta::assert_snapshot!("a_run_of_checks_on_a_wide_terminal_with_all_it_says", text);
+        let colored = super::checks(&outcome, None, &Style { color: true, ..NARROW });
+        assert!(colored.contains("\u{1b}[31mX8\u{1b}[0m Feedback"), "{colored}");
+    }
+
+    #[test]
+    fn many_failed_checks_are_cut_and_the_worst_stay() {
+        let outcome = sample_checks::country(3_000, 1);
+        let text = super::checks(&outcome, None, &NARROW);
+        assert!(text.lines().count() < 400 && text.contains("more checks that failed"), "{}", text.lines().count());
+        assert!(text.contains("Blockers: ") && !text.contains("Remarks: "), "{text}");
+    }
+
+    #[test]
+    fn a_check_is_explained() {
+        let text = super::check_explained(&sample_checks::explained(), &NARROW);
+        assert!(text.lines().filter(|line| !line.contains("select")).all(|line| line.chars().count() <= 80), "{text}");
+        insta::assert_snapshot!(text);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod compare;
 pub mod data_type;
+pub mod document;
 #[cfg(test)]
 mod fuzz;
 pub mod identify;

@@ -21,7 +21,7 @@ mod values;
 pub use picture::{
     ColumnProfile, Distinct, Frequent, KeyRole, Kind, Lengths, Numbers, Profile, Shape, TableProfile, Uniqueness,
 };
-pub use run::{Options, Unwatched, Watch, profile};
+pub use run::{Options, profile};
 pub use shape::shape;
 
 /// How much memory a column may take at most while a part of its table is read, with the usual bounds: counts of

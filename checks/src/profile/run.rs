@@ -6,7 +6,7 @@ use std::time::Instant;
 use datafusion::error::DataFusionError;
 use futures::{StreamExt, stream};
 use imis_databases::source::{MAX_CELL, range_column};
-use imis_databases::{Error, ErrorKind, KeyRange, ReadRequest, Source, plan_ranges};
+use imis_databases::{Error, ErrorKind, KeyRange, Progress, ReadRequest, Source, plan_ranges};
 use imis_schemas::compare::is_like;
 use imis_schemas::{Catalog, Engine, Table, same_name};
 use tokio::sync::Semaphore;
@@ -43,25 +43,6 @@ impl Default for Options {
     }
 }
 
-/// Whoever wants to know how far it is.
-pub trait Watch: Send + Sync {
-    /// A table is begun, of which so many rows will be read.
-    fn table(&self, table: &str, rows: u64);
-    /// So many more were read.
-    fn rows(&self, table: &str, more: u64);
-    /// It is done.
-    fn done(&self, table: &str);
-}
-
-/// Nobody does.
-pub struct Unwatched;
-
-impl Watch for Unwatched {
-    fn table(&self, _: &str, _: u64) {}
-    fn rows(&self, _: &str, _: u64) {}
-    fn done(&self, _: &str) {}
-}
-
 /// A table and those of its columns that are wanted.
 struct Wanted {
     table: Arc<Table>,
@@ -96,7 +77,7 @@ pub async fn profile(
     source: Arc<dyn Source>,
     location: String,
     options: &Options,
-    watch: Arc<dyn Watch>,
+    progress: Arc<dyn Progress>,
 ) -> Result<Profile, Error> {
     let (started, clock) = (jiff::Timestamp::now(), Instant::now());
     let catalog = source.catalog().await?;
@@ -107,7 +88,7 @@ pub async fn profile(
         engine: catalog.engine,
         options: options.clone(),
         turns: Arc::new(Semaphore::new(options.jobs.max(1))),
-        watch,
+        progress,
     };
     let tables: Vec<TableProfile> = stream::iter(wanted.into_iter().map(|wanted| reader.table(wanted)))
         .buffered(options.jobs.max(1))
@@ -139,7 +120,7 @@ struct Reader {
     engine: Engine,
     options: Options,
     turns: Arc<Semaphore>,
-    watch: Arc<dyn Watch>,
+    progress: Arc<dyn Progress>,
 }
 
 impl Reader {
@@ -160,7 +141,7 @@ impl Reader {
             found.columns.clear();
             found.unread = Some(told(&error));
         }
-        self.watch.done(&wanted.table.name);
+        self.progress.done(&wanted.table.name);
         found
     }
 
@@ -170,7 +151,7 @@ impl Reader {
             self.source.count(&wanted.table).await?
         };
         found.rows = Some(counted);
-        self.watch.table(&wanted.table.name, self.options.sample.map_or(counted, |sample| sample.min(counted)));
+        self.progress.rule(&wanted.table.name, self.options.sample.map_or(counted, |sample| sample.min(counted)));
         let parts = self.parts(wanted, counted).await?;
         let gathered = stream::iter(parts.into_iter().map(|part| {
             let turns = Arc::clone(&self.turns);
@@ -179,7 +160,7 @@ impl Reader {
                 request(wanted, &part, counted, &self.options),
                 self.gatherers(wanted, &part),
                 part,
-                Arc::clone(&self.watch),
+                Arc::clone(&self.progress),
             );
             async move {
                 let _turn = turns.acquire_owned().await.map_err(|_| Error::failed("the profile was broken off"))?;
@@ -286,7 +267,7 @@ async fn gather(
     request: ReadRequest,
     mut columns: Vec<(usize, Gatherer)>,
     part: Part,
-    watch: Arc<dyn Watch>,
+    progress: Arc<dyn Progress>,
 ) -> Result<Gathered, Error> {
     let table = request.table.name.clone();
     let (mut rows, mut refused) = (0, 0);
@@ -303,7 +284,7 @@ async fn gather(
         rows += batch.num_rows() as u64;
         refused += chunk.refused.len() as u64;
         if part.counts {
-            watch.rows(&table, batch.num_rows() as u64);
+            progress.rows(&table, batch.num_rows() as u64);
         }
     }
     let (rows, refused) = if part.counts { (rows, refused) } else { (0, 0) };

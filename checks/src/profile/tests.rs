@@ -14,11 +14,23 @@ use async_trait::async_trait;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, stream};
-use imis_databases::{Chunk, ChunkStream, Consistency, Denied, Error, ReadRequest, RefusedRow, Rights, Source};
+use imis_databases::{
+    Chunk, ChunkStream, Consistency, Denied, Error, Progress, ReadRequest, RefusedRow, Rights, Source,
+};
 use imis_fixtures::country::{Country, CountryParameters, DefectRequest};
 use imis_schemas::{Catalog, Table, TableName};
 
 use super::*;
+
+/// Nobody watches.
+struct Silent;
+
+impl Progress for Silent {
+    fn phase(&self, _: &str) {}
+    fn rule(&self, _: &str, _: u64) {}
+    fn rows(&self, _: &str, _: u64) {}
+    fn done(&self, _: &str) {}
+}
 
 /// Tables in memory. One of the name `closed` cannot be read.
 struct Made {
@@ -94,7 +106,7 @@ impl Source for Made {
 }
 
 async fn look(source: impl Source + 'static, options: &Options) -> Profile {
-    profile(Arc::new(source), "made".into(), options, Arc::new(Unwatched)).await.unwrap()
+    profile(Arc::new(source), "made".into(), options, Arc::new(Silent)).await.unwrap()
 }
 
 fn column<'a>(profile: &'a Profile, table: &str, column: &str) -> &'a ColumnProfile {
@@ -366,7 +378,7 @@ async fn what_is_empty_or_closed_is_said_and_the_rest_goes_on() {
     };
     made.denied = vec![of("denied", None), of("half", Some("b"))];
     let made = Arc::new(made);
-    let found = profile(Arc::clone(&made) as Arc<dyn Source>, "made".into(), &Options::default(), Arc::new(Unwatched))
+    let found = profile(Arc::clone(&made) as Arc<dyn Source>, "made".into(), &Options::default(), Arc::new(Silent))
         .await
         .unwrap();
     let table = |name: &str| found.tables.iter().find(|t| t.table.name == name).unwrap();
@@ -385,8 +397,9 @@ async fn what_is_empty_or_closed_is_said_and_the_rest_goes_on() {
 #[tokio::test]
 async fn only_what_is_wanted_is_read() {
     struct Counting(AtomicU64);
-    impl Watch for Counting {
-        fn table(&self, _: &str, _: u64) {}
+    impl Progress for Counting {
+        fn phase(&self, _: &str) {}
+        fn rule(&self, _: &str, _: u64) {}
         fn rows(&self, _: &str, more: u64) {
             self.0.fetch_add(more, Ordering::Relaxed);
         }
@@ -419,8 +432,7 @@ async fn only_what_is_wanted_is_read() {
     for (tables, columns, near) in [(&["tblInsure"][..], &[][..], "tblInsuree"), (&["tblInsuree"], &["CHIFD"], "CHFID")]
     {
         let error =
-            profile(Arc::new(country.clone()), String::new(), &chosen(tables, columns, None), Arc::new(Unwatched))
-                .await;
+            profile(Arc::new(country.clone()), String::new(), &chosen(tables, columns, None), Arc::new(Silent)).await;
         let error = error.unwrap_err();
         assert_eq!(error.kind(), imis_databases::ErrorKind::Usage);
         assert!(error.help().unwrap().contains(near), "{:?}", error.help());

@@ -11,6 +11,7 @@ use imis_mappings::language::{Finding, Mapping, MappingErrors, pack_names};
 use imis_mappings::scaffold::{Draft, scaffold as drafted};
 use imis_mappings::seen::Seen;
 use imis_schemas::Catalog;
+use imis_schemas::document::Complaints;
 use uuid::Uuid;
 
 use crate::args::{MappingCheck, MappingExplain, MappingScaffold};
@@ -134,7 +135,7 @@ pub(crate) async fn scaffold(args: MappingScaffold, session: &Session) -> Result
     if others.is_empty() {
         return Ok(DONE);
     }
-    let failure = Failure::from(MappingErrors(others));
+    let failure = Failure::from(Complaints(others));
     session.say("Not everything can be drafted:");
     failure.report(session.style.color);
     Ok(SCHEMA)

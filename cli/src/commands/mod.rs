@@ -21,7 +21,7 @@ use std::io::IsTerminal;
 
 use imis_reports::terminal::Style;
 
-use crate::args::{CheckCommand, Command, Global, MappingCommand, RejectsCommand};
+use crate::args::{Command, Global, MappingCommand, RejectsCommand};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::progress::Bars;
@@ -73,7 +73,6 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<u8, Failu
         Command::Introspect(args) => introspect::introspect(args, session).await,
         Command::Diff(args) => diff::diff(args, session).await,
         Command::Identify(args) => identify::identify(args, session).await,
-        Command::Check(CheckCommand::Profile(args)) => check::profile(args, session).await,
         Command::Snapshot(args) => snapshot::snapshot(args, session).await,
         Command::Mapping(MappingCommand::Check(args)) => mapping::check(args, session).await,
         Command::Mapping(MappingCommand::Explain(args)) => mapping::explain(args, session).await,
@@ -82,6 +81,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<u8, Failu
         Command::Prepare(args) => prepare::prepare(args, session).await,
         Command::Migrate(args) => migrate::migrate(args, session).await,
         Command::Verify(args) => verify::verify(args, session).await,
+        Command::Check(args) => check::check(args, session).await,
         Command::Runs(args) => runs::runs(args, session).await,
         Command::Rejects(RejectsCommand::Show(args)) => runs::rejects(args, session).await,
         Command::Generate(args) => generate::generate(args, session).await,

@@ -3,10 +3,10 @@
 use imis_schemas::{Column, DataType, Engine, Table};
 
 use super::Binder;
-use crate::expression::Expression;
 use crate::fit::{Allowed, Fit, Unfit};
 use crate::hazard::Hazard;
 use crate::language::{ColumnRule, MappingError, Misfit, Rule};
+use imis_databases::query::expression::Expression;
 
 impl Binder<'_> {
     pub(super) fn fit(
@@ -39,7 +39,10 @@ impl Binder<'_> {
             Err(Unfit::Types(what)) => {
                 self.errors.push(
                     MappingError::at(place, format!("{}.{}: {what}", rule.to.value, column.name))
-                        .with_label(format!("gives {}", crate::expression::plainly(expression.data_type())))
+                        .with_label(format!(
+                            "gives {}",
+                            imis_databases::query::expression::plainly(expression.data_type())
+                        ))
                         .with_help("Write an expression that gives the column's type."),
                 );
                 None

@@ -8,9 +8,9 @@ use datafusion::logical_expr::LogicalPlan;
 use imis_schemas::{Column, Engine, Table, same_name};
 
 use super::{Binder, quoted};
-use crate::expression::{Expression, ExpressionError, columns_used, schema_of};
 use crate::fit::{Allowed, Fit, Unfit};
 use crate::language::{Located, MappingError, Place, Repair, Repeated, Rule, Step, UniqueRule};
+use imis_databases::query::expression::{Expression, ExpressionError, columns_used, schema_of};
 
 const PG: Engine = Engine::Postgres;
 

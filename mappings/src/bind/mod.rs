@@ -12,15 +12,17 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::prelude::SessionContext;
+use imis_schemas::document::Complaints;
 use imis_schemas::{Catalog, Column, Engine, Identification, Table, same_name};
 use uuid::Uuid;
 
-use crate::expression::{Expression, session};
 use crate::fit::Fit;
+use crate::functions::session;
 use crate::hazard::Hazard;
 use crate::language::{Existing, Finding, Loosened, Mapping, MappingError, MappingErrors, Origin, Rule, TODO, Verdict};
-use crate::rows;
 use crate::seen::Seen;
+use imis_databases::query::expression::Expression;
+use imis_databases::query::tables as rows;
 
 pub(crate) use keys::{BoundKey, BoundRepair, BoundRepeated, BoundStep, BoundUnique, Worked};
 
@@ -218,7 +220,7 @@ pub async fn bind_seen(
     }
     if !binder.errors.is_empty() {
         // The wrong database or login: all else would be a list of what is missing.
-        return Err(MappingErrors(binder.errors));
+        return Err(Complaints(binder.errors));
     }
     for rule in &mapping.rules {
         binder.rule(rule).await;
@@ -246,7 +248,7 @@ pub async fn bind_seen(
             tells: binder.tells,
         })
     } else {
-        Err(MappingErrors(binder.errors))
+        Err(Complaints(binder.errors))
     }
 }
 

@@ -9,9 +9,9 @@ use datafusion::logical_expr::LogicalPlan;
 use imis_schemas::{Column, Table, same_name};
 
 use super::{Binder, BoundTell, Dropped, Flow, QueryWay, RowWay, Taken, plain_column, quoted};
-use crate::expression::{Expression, ExpressionError, columns_used, fold_names, schema_of, trouble};
 use crate::hazard::Hazard;
 use crate::language::{ColumnRule, Existing, Finding, Located, MappingError, Rule, Tell};
+use imis_databases::query::expression::{Expression, ExpressionError, columns_used, fold_names, schema_of, trouble};
 
 impl Binder<'_> {
     pub(super) fn rows(&mut self, rule: &Rule, source: &Arc<Table>, target: &Arc<Table>) -> Option<RowWay> {

@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
+use imis_schemas::document::{Located, Ordered, SourceFile, located};
 use serde::Deserialize;
 use serde_yaml::Spanned;
 
 use super::error::MappingError;
-use super::model::{Located, SourceFile};
-use super::parse::located;
-use super::text::Ordered;
 
 /// One Django module.
 #[derive(Clone, Debug)]

@@ -13,11 +13,13 @@ mod parse;
 mod step;
 mod text;
 
+pub(crate) use error::TODO;
 pub use error::{Finding, MappingError, MappingErrors};
-pub(crate) use error::{TODO, closest};
+pub(crate) use imis_schemas::document::closest;
+pub use imis_schemas::document::{Located, Place, SourceFile};
 pub use migrations::{ModuleMigrations, RowMigration, Verdict};
 pub use model::{
-    ColumnRule, Existing, Filter, KeyRule, Located, Loosened, Mapping, Misfit, Origin, Place, Repair, Repeated, Rule,
-    SourceFile, Step, Tell, UniqueRule,
+    ColumnRule, Existing, Filter, KeyRule, Loosened, Mapping, Misfit, Origin, Repair, Repeated, Rule, Step, Tell,
+    UniqueRule,
 };
 pub use parse::pack_names;

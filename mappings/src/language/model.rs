@@ -1,64 +1,8 @@
 //! What a mapping says, once it is read.
 
-use std::sync::Arc;
+use imis_schemas::document::{Located, Place};
 
 use super::migrations::ModuleMigrations;
-
-/// A text of the mapping, kept for complaints.
-#[derive(Debug)]
-pub struct SourceFile {
-    /// The file's name, as the user knows it.
-    pub name: String,
-    /// Its text.
-    pub text: String,
-}
-
-/// Where in the mapping something stands.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// The file.
-    pub file: Arc<SourceFile>,
-    /// The offset of its first byte.
-    pub offset: usize,
-    /// Its length in bytes.
-    pub length: usize,
-}
-
-impl Place {
-    /// What stands there.
-    pub fn text(&self) -> Option<&str> {
-        self.file.text.get(self.offset..self.offset + self.length)
-    }
-
-    /// The place of a word within this one, case aside; this one where the word is not found.
-    pub fn within(&self, word: &str) -> Place {
-        let text = self.file.text.get(self.offset..).unwrap_or_default();
-        // A text of several lines goes on behind its first.
-        let reach =
-            text.char_indices().map(|(at, _)| at).take_while(|at| *at < self.length.max(1) + 2000).last().unwrap_or(0);
-        let reach = text.get(..reach).unwrap_or(text).to_ascii_lowercase();
-        let word = word.to_ascii_lowercase();
-        let is_part = |c: char| c.is_alphanumeric() || c == '_';
-        let whole = |at: &usize| {
-            let before = reach.get(..*at).and_then(|t| t.chars().next_back()).is_some_and(is_part);
-            let after = reach.get(at + word.len()..).and_then(|t| t.chars().next()).is_some_and(is_part);
-            !before && !after
-        };
-        match reach.match_indices(&word).map(|(at, _)| at).find(whole) {
-            Some(at) if !word.is_empty() => Place { offset: self.offset + at, length: word.len(), ..self.clone() },
-            _ => self.clone(),
-        }
-    }
-}
-
-/// Something with the place where it stands.
-#[derive(Clone, Debug)]
-pub struct Located<T> {
-    /// The thing.
-    pub value: T,
-    /// Its place.
-    pub place: Place,
-}
 
 /// A whole mapping: header and rules of all its files.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use imis_schemas::document::{SourceFile, located};
 use imis_schemas::{Catalog, DataType, Engine, Length, same_name};
 
 use super::error::MappingError;
-use super::model::{Loosened, Mapping, Rule, SourceFile};
-use super::parse::located;
+use super::model::{Loosened, Mapping, Rule};
 use super::text::FileText;
 
 const PG: Engine = Engine::Postgres;

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use imis_schemas::document::{
+    self, Complaints, Located, Ordered, Place, Plain, ShortOr, SourceFile, located, place_of, place_of_text,
+};
 use serde_yaml::Spanned;
 use sha2::{Digest, Sha256};
 
 use super::error::{MappingError, MappingErrors};
-use super::model::{ColumnRule, Existing, Filter, Located, Mapping, Origin, Place, Rule, SourceFile, Tell};
+use super::model::{ColumnRule, Existing, Filter, Mapping, Origin, Rule, Tell};
 use super::step;
-use super::text::{ExistingText, FileText, Ordered, OriginText, Plain, RuleText, ShortOr};
+use super::text::{ExistingText, FileText, OriginText, RuleText};
 
 /// The packs that the program carries: name, and files with their texts. The first file is the header.
 const PACKS: &[(&str, &[(&str, &str)])] = &include!("../../packs/index.in");
@@ -27,7 +30,7 @@ impl Mapping {
     /// When there is no such pack, or it does not parse.
     pub fn pack(name: &str) -> Result<Self, MappingErrors> {
         let Some((_, files)) = PACKS.iter().find(|(known, _)| *known == name) else {
-            return Err(MappingErrors(vec![
+            return Err(Complaints(vec![
                 MappingError::general(format!("there is no pack called `{name}`"))
                     .with_help(format!("Known packs: {}.", pack_names().collect::<Vec<_>>().join(", "))),
             ]));
@@ -50,7 +53,7 @@ impl Mapping {
     /// Opens a file that was reached by way of others, which it must not extend in turn.
     fn open_within(path: &Path, above: &[PathBuf]) -> Result<Self, MappingErrors> {
         let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
-        let text = read(path).map_err(|e| MappingErrors(vec![MappingError::general(e)]))?;
+        let text = read(path).map_err(|e| Complaints(vec![MappingError::general(e)]))?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let mut chain = above.to_vec();
@@ -66,7 +69,7 @@ impl Mapping {
                 let circle: Vec<String> = chain.iter().skip(at).map(short).chain([short(&real(&file))]).collect();
                 let error = MappingError::at(place, format!("the overlay extends itself: {}", circle.join(", ")));
                 let error = error.with_label("leads back to where it came from");
-                return Err(MappingErrors(vec![error.with_help("The last of them must extend a pack.")]));
+                return Err(Complaints(vec![error.with_help("The last of them must extend a pack.")]));
             }
             Mapping::open_within(&file, &chain)
         };
@@ -82,7 +85,7 @@ impl Mapping {
         let mut hash = Sha256::new();
         let first = Arc::new(SourceFile { name: header.0, text: header.1 });
         hash.update(first.text.as_bytes());
-        let head = parse_file(&first).map_err(|e| MappingErrors(vec![e]))?;
+        let head: FileText = document::parse(&first).map_err(|e| Complaints(vec![e]))?;
         let base = head.extends.as_ref().map(|name| extended(&place_of(&first, name, name.value.len()), &name.value));
         let base = base.transpose()?;
         let mut mapping = Mapping {
@@ -119,7 +122,7 @@ impl Mapping {
                 Ok(text) => {
                     hash.update(text.as_bytes());
                     let file = Arc::new(SourceFile { name, text });
-                    match parse_file(&file) {
+                    match document::parse::<FileText, _>(&file) {
                         Err(e) => errors.push(e),
                         Ok(content) => mapping.add(&file, content, &mut errors),
                     }
@@ -137,7 +140,7 @@ impl Mapping {
                 );
             }
         }
-        if errors.is_empty() { Ok(mapping) } else { Err(MappingErrors(errors)) }
+        if errors.is_empty() { Ok(mapping) } else { Err(Complaints(errors)) }
     }
 
     fn add(&mut self, file: &Arc<SourceFile>, content: FileText, errors: &mut Vec<MappingError>) {
@@ -210,7 +213,7 @@ fn extended_pack(place: &Place, name: &str) -> Result<Mapping, MappingErrors> {
     if !pack_names().any(|known| known == name) {
         let unknown =
             MappingError::at(place, format!("there is no pack and no file called `{name}`")).with_label("not known");
-        return Err(MappingErrors(vec![unknown.suggest(name, pack_names())]));
+        return Err(Complaints(vec![unknown.suggest(name, pack_names())]));
     }
     Mapping::pack(name)
 }
@@ -253,72 +256,11 @@ fn amend(file: &Arc<SourceFile>, own: &mut Rule, text: RuleText) -> Result<(), M
     Ok(())
 }
 
-fn parse_file(file: &Arc<SourceFile>) -> Result<FileText, MappingError> {
-    serde_yaml::from_str(&file.text).map_err(|error| {
-        let error = error.without_snippet();
-        let mut text = error.to_string();
-        // The place is shown with the line; the parser's own words end with it too.
-        if let Some(at) = text.rfind(" at line ") {
-            text.truncate(at);
-        }
-        let at = error.location().map(|l| place(file, l.line(), l.column(), 1));
-        let complaint = MappingError { place: at.map(whole_word), ..MappingError::general(text.clone()) };
-        let complaint =
-            complaint.with_label(if text.contains("unknown field") { "not known here" } else { "not understood" });
-        let written = text.split('`').nth(1);
-        let known = text.split_once("expected one of ").or_else(|| text.split_once("expected "));
-        match (text.contains("unknown field"), written, known) {
-            (true, Some(written), Some((_, known))) => {
-                complaint.suggest(written, known.split(", ").map(|name| name.trim_matches('`')))
-            }
-            _ => complaint,
-        }
-    })
-}
-
-/// The word that begins at a place.
-fn whole_word(place: Place) -> Place {
-    let rest = place.file.text.get(place.offset..).unwrap_or_default();
-    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ':' | ',' | '}' | ']')).unwrap_or(rest.len());
-    Place { length: end.max(1).min(rest.len()), ..place }
-}
-
-fn place(file: &Arc<SourceFile>, line: u64, column: u64, length: usize) -> Place {
-    let line = usize::try_from(line).unwrap_or(1).max(1);
-    let start: usize = file.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
-    let rest = file.text.get(start..).unwrap_or_default();
-    let within = rest
-        .char_indices()
-        .nth(usize::try_from(column).unwrap_or(1).saturating_sub(1))
-        .map_or(rest.len(), |(at, _)| at);
-    let offset = (start + within).min(file.text.len());
-    Place { file: Arc::clone(file), offset, length: length.min(file.text.len() - offset) }
-}
-
-pub(super) fn place_of<T>(file: &Arc<SourceFile>, spanned: &Spanned<T>, length: usize) -> Place {
-    place(file, spanned.referenced.line(), spanned.referenced.column(), length)
-}
-
-pub(super) fn located(file: &Arc<SourceFile>, spanned: &Spanned<String>) -> Located<String> {
-    Located { value: spanned.value.clone(), place: place_of(file, spanned, spanned.value.len()) }
-}
-
 /// An expression with its own place.
 fn expression(file: &Arc<SourceFile>, said: Spanned<Plain>) -> Located<String> {
     let place = place_of(file, &said, 1);
     let text = said.value.0;
     Located { place: place_of_text(file, place, &text), value: text }
-}
-
-/// The place of a text in a scalar that may begin with a quote, or a line above it.
-fn place_of_text(file: &Arc<SourceFile>, scalar: Place, text: &str) -> Place {
-    let first = text.lines().next().unwrap_or_default().trim_end();
-    let rest = file.text.get(scalar.offset..).unwrap_or_default();
-    // A quote, or the sign of a block with a comment and the indentation: no more lies between.
-    match rest.find(first).filter(|at| !first.is_empty() && *at < 200) {
-        Some(at) => Place { offset: scalar.offset + at, length: first.len(), ..scalar },
-        None => scalar,
-    }
 }
 
 fn rule(file: &Arc<SourceFile>, name: Located<String>, text: RuleText) -> Result<Rule, MappingError> {

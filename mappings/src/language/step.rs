@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use imis_schemas::document::{Located, Place, Plain, ShortOr, SourceFile, located, place_of};
 use serde_yaml::Spanned;
 
 use super::error::MappingError;
-use super::model::{KeyRule, Located, Place, Repair, Repeated, SourceFile, Step, UniqueRule};
-use super::parse::{located, place_of};
-use super::text::{KeyText, Plain, RepeatedText, RuleText, ShortOr, StepText, StepsText, UniqueLong, UniqueText};
+use super::model::{KeyRule, Repair, Repeated, Step, UniqueRule};
+use super::text::{KeyText, RepeatedText, RuleText, StepText, StepsText, UniqueLong, UniqueText};
 
 const WORDS: [&str; 4] = ["spelling", "null", "reject", "keep"];
 const FIELDS: [&str; 4] = ["repair", "value", "name", "null"];

@@ -12,8 +12,8 @@ use super::patience::Patience;
 use super::target::{Care, RangeId, RangeWriter};
 use crate::account::{Counts, Reject, RejectedRow};
 use crate::bind::{BoundRule, QueryWay, RowWay, Way};
-use crate::expression::query_failed;
 use crate::map::map;
+use imis_databases::query::expression::query_failed;
 
 impl Run<'_> {
     /// Loads all ranges of all table rules and adds their counts up.

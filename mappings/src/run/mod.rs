@@ -24,8 +24,8 @@ mod update;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
+pub use imis_databases::progress::Progress;
 use imis_databases::{Consistency, Error, ErrorKind, Source};
 use imis_schemas::Catalog;
 
@@ -33,7 +33,7 @@ use self::patience::Patience;
 use crate::account::{Account, Counts, FORMAT, RuleAccount};
 use crate::bind::{BoundMapping, Way};
 use crate::plan::Plan;
-use crate::rows::{OrEmpty, SourceRows, register};
+use imis_databases::query::tables::{OrEmpty, SourceRows, register};
 
 pub use complete::{Completion, completion, django_ran, whole};
 pub(crate) use keys::filled_last;
@@ -53,22 +53,6 @@ pub fn new_id() -> String {
     let moment = jiff::Timestamp::now().strftime("%Y%m%d%H%M%S").to_string();
     let random = uuid::Uuid::new_v4().simple().to_string();
     format!("{moment}_{}", random.get(..6).unwrap_or_default())
-}
-
-/// Who watches a run.
-pub trait Progress: Send + Sync {
-    /// A phase begins.
-    fn phase(&self, name: &str);
-    /// A rule begins; about so many rows will come.
-    fn rule(&self, rule: &str, rows: u64);
-    /// So many more rows of a rule were read.
-    fn rows(&self, rule: &str, more: u64);
-    /// A rule is done.
-    fn done(&self, rule: &str);
-    /// Something failed for a reason that passes, and is tried again after a pause.
-    fn again(&self, error: &Error, pause: Duration) {
-        let _ = (error, pause);
-    }
 }
 
 /// What becomes of a run when a row cannot be loaded.

@@ -24,7 +24,7 @@ use crate::account::{Account, Counts, Reject, RejectedRow, RuleAccount, TableAcc
 use crate::bind::{BoundMapping, BoundRule, RowWay};
 use crate::map::Mapped;
 use crate::plan::Plan;
-use crate::rows::{Rows, SourceRows};
+use imis_databases::query::tables::{Rows, SourceRows};
 
 /// How much is gathered before it goes to the server.
 const FLUSH_BYTES: usize = 256 * 1024;

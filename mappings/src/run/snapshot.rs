@@ -16,7 +16,7 @@ use crate::account::{Account, Counts, Reject, RejectedRow, RuleAccount, TableAcc
 use crate::bind::{BoundMapping, BoundRule, RowWay};
 use crate::map::Mapped;
 use crate::plan::Plan;
-use crate::rows::{NoRows, Rows};
+use imis_databases::query::tables::{NoRows, Rows};
 
 /// The parts of the tables: each is a small snapshot of its own while the run goes on.
 type Parts = Arc<Mutex<BTreeMap<String, Vec<PathBuf>>>>;

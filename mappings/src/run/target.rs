@@ -68,10 +68,10 @@ pub trait Target: Send + Sync {
     ) -> Result<(), Error>;
 
     /// The target's rows as they were before the run.
-    async fn rows_before(&self) -> Result<Arc<dyn crate::rows::Rows>, Error>;
+    async fn rows_before(&self) -> Result<Arc<dyn imis_databases::query::tables::Rows>, Error>;
 
     /// The target's rows as they are.
-    async fn rows_now(&self) -> Result<Arc<dyn crate::rows::Rows>, Error>;
+    async fn rows_now(&self) -> Result<Arc<dyn imis_databases::query::tables::Rows>, Error>;
 
     /// Holds the keys, uniques and repairs of a stage.
     async fn hold_keys(&self, mapping: &BoundMapping, stage: Stage, on_reject: OnReject) -> Result<(), Error>;

@@ -5,7 +5,7 @@ use datafusion::prelude::SessionContext;
 use imis_databases::Error;
 
 use crate::bind::BoundTell;
-use crate::expression::query_failed;
+use imis_databases::query::expression::query_failed;
 
 /// How many keys a note names.
 const NAMED: usize = 40;

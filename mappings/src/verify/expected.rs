@@ -17,10 +17,10 @@ use super::recorded::Recorded;
 use super::side::{RulePart, Side, TableSide};
 use super::target::ExpectedRows;
 use crate::bind::{BoundMapping, BoundRule, RowWay, Way};
-use crate::expression::query_failed;
 use crate::language::Existing;
-use crate::rows::{NoRows, OrEmpty, Rows, SourceRows, register};
 use crate::run::{PostgresTarget, Target};
+use imis_databases::query::expression::query_failed;
+use imis_databases::query::tables::{NoRows, OrEmpty, Rows, SourceRows, register};
 
 /// The results of the mapping's queries, by the place of their rule.
 pub(crate) type Made = BTreeMap<usize, Arc<Vec<RecordBatch>>>;

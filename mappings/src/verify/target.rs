@@ -20,8 +20,8 @@ use super::side::{RulesSide, Sheet, Side};
 use crate::bind::{BoundMapping, Way};
 use crate::functions::cell_text;
 use crate::language::Existing;
-use crate::rows::Rows;
 use crate::run::filled_last;
+use imis_databases::query::tables::Rows;
 
 type Batches = BoxStream<'static, Result<RecordBatch, Error>>;
 

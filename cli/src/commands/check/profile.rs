@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use imis_checks::profile::{Options, Profile, Watch, profile as look};
-use imis_mappings::run::Progress;
+use imis_checks::profile::{Options, Profile, profile as look};
+use imis_databases::Progress;
 use imis_reports::mask::Values;
 use imis_reports::profile::profile_summary;
 use imis_reports::terminal::{self, Style};
@@ -11,7 +11,6 @@ use imis_reports::terminal::{self, Style};
 use crate::args::CheckProfile;
 use crate::commands::Session;
 use crate::exit::{DATA, DONE, Failure};
-use crate::progress::Bars;
 use crate::show;
 
 pub(crate) async fn profile(args: CheckProfile, session: &Session) -> Result<u8, Failure> {
@@ -25,11 +24,10 @@ pub(crate) async fn profile(args: CheckProfile, session: &Session) -> Result<u8,
         jobs: args.jobs,
         max_cell: args.max_cell * 1024 * 1024,
     };
-    let bars = Arc::new(Shown(session.bars()));
-    bars.0.phase("profile");
-    let watch: Arc<dyn Watch> = bars.clone();
-    let found = look(source, location.to_string(), &options, watch).await;
-    bars.0.clear();
+    let bars = Arc::new(session.bars());
+    bars.phase("profile");
+    let found = look(source, location.to_string(), &options, Arc::clone(&bars) as _).await;
+    bars.clear();
     conclude(&found?, &args, session)
 }
 
@@ -48,21 +46,4 @@ fn conclude(found: &Profile, args: &CheckProfile, session: &Session) -> Result<u
     }
     let incomplete = found.tables.iter().any(|t| t.unread.is_some() || t.refused > 0 || !t.unread_columns.is_empty());
     Ok(if incomplete { DATA } else { DONE })
-}
-
-/// The bars, a table a bar.
-struct Shown(Bars);
-
-impl Watch for Shown {
-    fn table(&self, table: &str, rows: u64) {
-        self.0.rule(table, rows);
-    }
-
-    fn rows(&self, table: &str, more: u64) {
-        self.0.rows(table, more);
-    }
-
-    fn done(&self, table: &str) {
-        self.0.done(table);
-    }
 }

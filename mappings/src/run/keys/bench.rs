@@ -22,9 +22,9 @@ use tokio::sync::Mutex;
 use super::effect::Effects;
 use super::spool::{RowsWithin, drain};
 use crate::bind::{BoundMapping, Worked};
-use crate::expression;
 use crate::fit::Findings;
-use crate::rows::rename;
+use imis_databases::query::expression;
+use imis_databases::query::tables::rename;
 
 const PG: Engine = Engine::Postgres;
 const FLUSH_BYTES: usize = 256 * 1024;

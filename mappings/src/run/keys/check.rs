@@ -8,8 +8,8 @@ use imis_databases::{Error, ErrorKind};
 use imis_schemas::Engine;
 
 use crate::bind::{BoundMapping, BoundRepeated};
-use crate::expression::query_failed;
-use crate::rows::{Rows, register};
+use imis_databases::query::expression::query_failed;
+use imis_databases::query::tables::{Rows, register};
 
 const PG: Engine = Engine::Postgres;
 

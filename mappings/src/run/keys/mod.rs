@@ -26,7 +26,7 @@ use super::state::{self, Phase};
 use super::target::tables_of;
 use super::{OnReject, Stage};
 use crate::bind::BoundMapping;
-use crate::rows::{NoRows, register};
+use imis_databases::query::tables::{NoRows, register};
 
 pub(super) use check::check_by_query;
 pub(super) use effect::{Effects, add as add_effects};

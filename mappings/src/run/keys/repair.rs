@@ -12,9 +12,9 @@ use std::sync::Arc;
 use super::bench::{Bench, Broken, odd};
 use super::step::Done;
 use crate::bind::BoundRepair;
-use crate::expression::query_failed;
 use crate::fit::Findings;
-use crate::rows::{register, rename};
+use imis_databases::query::expression::query_failed;
+use imis_databases::query::tables::{register, rename};
 
 const PG: Engine = Engine::Postgres;
 

@@ -10,7 +10,7 @@ use imis_databases::{Chunk, ChunkStream, Error, ReadRequest};
 use imis_schemas::{Catalog, Engine, Table};
 use tokio::sync::Mutex;
 
-use crate::rows::Rows;
+use imis_databases::query::tables::Rows;
 
 /// The target's rows as a transaction sees them, for a query that reads several tables at once: each is drained into a file
 /// as soon as it is asked for.

@@ -15,7 +15,7 @@ use roaring::RoaringTreemap;
 use serde::Serialize;
 
 use crate::bind::{BoundKey, BoundMapping, BoundStep, Way, Worked};
-use crate::rows::rename;
+use imis_databases::query::tables::rename;
 
 /// Above so many different texts a key is not followed. Text keys name code tables.
 const MOST_TEXTS: usize = 1_000_000;

@@ -9,8 +9,9 @@ use imis_schemas::{Column, DataType, Engine, Table};
 
 use super::super::End;
 use super::super::canonical::{Kind, Plain};
-use crate::expression::{failed, session};
-use crate::rows::{SourceRows, register};
+use crate::functions::session;
+use imis_databases::query::expression::failed;
+use imis_databases::query::tables::{SourceRows, register};
 
 /// Whose SQL is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

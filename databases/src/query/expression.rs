@@ -1,4 +1,4 @@
-//! Expressions of a mapping: SQL, parsed and typed before a row moves, evaluated batch by batch.
+//! Expressions of mappings and checks: SQL, parsed and typed before a row moves, evaluated batch by batch.
 //!
 //! Names are written in any case. Inside, every name is lower case: the schema that an expression sees is made of the
 //! lower-case names of the columns, and DataFusion lower-cases what is not quoted; what is quoted we lower-case here.
@@ -11,56 +11,22 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError};
-use datafusion::execution::disk_manager::DiskManagerBuilder;
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::BinaryExpr;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use imis_databases::{Error, ErrorKind};
 use imis_schemas::{Engine, Table};
-use uuid::Uuid;
 
-use crate::functions;
-
-/// How much a query may hold in memory; what is more goes to files in the temporary folder.
-const QUERY_MEMORY: usize = 128 * 1024 * 1024;
-/// What a sort keeps aside for merging its files. The usual 10 MiB each would use the whole up in a query of many joins.
-const MERGE_MEMORY: usize = 512 * 1024;
-
-/// The place where expressions and queries are planned and run.
-pub(crate) fn session(namespace: Uuid) -> SessionContext {
-    // One partition: a query's sorts share the memory, and twice as many would each have half.
-    let mut config = SessionConfig::new()
-        .with_information_schema(false)
-        .with_target_partitions(1)
-        .with_sort_spill_reservation_bytes(MERGE_MEMORY);
-    // A hash join holds one side in memory and cannot spill it; a join of sorted rows can.
-    config.options_mut().optimizer.prefer_hash_join = false;
-    // Texts stay what they are on the wire; views would only be turned back.
-    config.options_mut().execution.parquet.schema_force_view_types = false;
-    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(QUERY_MEMORY)))
-        .with_disk_manager_builder(DiskManagerBuilder::default())
-        .build_arc()
-        // Nothing of the above can fail before a file is made.
-        .unwrap_or_default();
-    let context = SessionContext::new_with_config_rt(config, runtime);
-    for function in functions::all(namespace) {
-        context.register_udf(function);
-    }
-    context
-}
+use crate::error::{Error, ErrorKind};
 
 /// Why an expression cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ExpressionError {
+pub enum ExpressionError {
     /// It names a column that is not there: the name, as it was written.
     UnknownColumn(String),
     /// Anything else.
@@ -69,13 +35,13 @@ pub(crate) enum ExpressionError {
 
 /// A typed expression over the columns of one table.
 #[derive(Clone, Debug)]
-pub(crate) struct Expression {
+pub struct Expression {
     physical: Arc<dyn PhysicalExpr>,
     data_type: DataType,
 }
 
 /// The schema that expressions over a table see: the lower-case names of its columns, with their Arrow types.
-pub(crate) fn schema_of(table: &Table, engine: Engine, columns: &[String]) -> SchemaRef {
+pub fn schema_of(table: &Table, engine: Engine, columns: &[String]) -> SchemaRef {
     let fields = columns.iter().filter_map(|name| {
         table.column(name).map(|c| Field::new(c.name.to_lowercase(), c.data_type(engine).arrow(), true))
     });
@@ -83,7 +49,7 @@ pub(crate) fn schema_of(table: &Table, engine: Engine, columns: &[String]) -> Sc
 }
 
 /// Lower-cases quoted identifiers, so that they meet the lower-case names of our schemas.
-pub(crate) fn fold_names(sql: &str) -> Result<String, ExpressionError> {
+pub fn fold_names(sql: &str) -> Result<String, ExpressionError> {
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, sql)
         .with_unescape(false)
@@ -102,7 +68,7 @@ pub(crate) fn fold_names(sql: &str) -> Result<String, ExpressionError> {
 }
 
 /// The names of the columns that an expression uses, in lower case.
-pub(crate) fn columns_used(
+pub fn columns_used(
     context: &SessionContext,
     sql: &str,
     schema: &SchemaRef,
@@ -117,7 +83,8 @@ fn parse(context: &SessionContext, sql: &str, schema: &SchemaRef) -> Result<(Exp
     Ok((expr, schema))
 }
 
-pub(crate) fn trouble(error: &DataFusionError) -> ExpressionError {
+/// What a failure to plan says of the expression.
+pub fn trouble(error: &DataFusionError) -> ExpressionError {
     let root = error.find_root();
     if let DataFusionError::SchemaError(inner, _) = root
         && let datafusion::common::SchemaError::FieldNotFound { field, .. } = inner.as_ref()
@@ -136,7 +103,7 @@ pub(crate) fn trouble(error: &DataFusionError) -> ExpressionError {
 }
 
 /// What is said of a query of a mapping that failed, as [`failed`] says it.
-pub(crate) fn query_failed(of: &str, error: &DataFusionError) -> Error {
+pub fn query_failed(of: &str, error: &DataFusionError) -> Error {
     failed(&format!("the query of {of}"), error)
 }
 
@@ -144,7 +111,7 @@ pub(crate) fn query_failed(of: &str, error: &DataFusionError) -> Error {
 ///
 /// What is wrong with the query itself is told as it is. What went wrong while it ran is not: such texts quote the values that
 /// they stumbled over.
-pub(crate) fn failed(what: &str, error: &DataFusionError) -> Error {
+pub fn failed(what: &str, error: &DataFusionError) -> Error {
     let root = error.find_root();
     if let Some(own) = own_error(root) {
         let mut told = Error::new(own.kind(), format!("{what} failed: {own}")).passing_if(own.is_passing());
@@ -196,7 +163,7 @@ impl Expression {
     ///
     /// Nothing is coerced between text, numbers, truth values and times behind the author's back, and whole-number
     /// arithmetic that overflows is an error of its row.
-    pub(crate) fn new(context: &SessionContext, sql: &str, schema: &SchemaRef) -> Result<Self, ExpressionError> {
+    pub fn new(context: &SessionContext, sql: &str, schema: &SchemaRef) -> Result<Self, ExpressionError> {
         let (expr, df_schema) = parse(context, sql, schema)?;
         let simplifier =
             ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::new(df_schema.clone())).build());
@@ -212,19 +179,33 @@ impl Expression {
     }
 
     /// The type of its values.
-    pub(crate) fn data_type(&self) -> &DataType {
+    pub fn data_type(&self) -> &DataType {
         &self.data_type
     }
 
+    /// The columns that it uses, in lower case.
+    pub fn columns(&self) -> HashSet<String> {
+        collect_columns(&self.physical).into_iter().map(|column| column.name().to_owned()).collect()
+    }
+
+    /// The same expression over another schema that has its columns, at whatever places.
+    ///
+    /// # Errors
+    /// When a column is missing.
+    pub fn over(&self, schema: &SchemaRef) -> Result<Self, ExpressionError> {
+        let physical = reassign_expr_columns(Arc::clone(&self.physical), schema).map_err(|e| trouble(&e))?;
+        Ok(Expression { physical, data_type: self.data_type.clone() })
+    }
+
     /// The column that it is, in lower case, if it is nothing but a column.
-    pub(crate) fn plain_column(&self) -> Option<&str> {
+    pub fn plain_column(&self) -> Option<&str> {
         let any: &dyn std::any::Any = self.physical.as_ref();
         any.downcast_ref::<datafusion::physical_expr::expressions::Column>().map(|column| column.name())
     }
 
     /// Evaluates it over a batch. Rows in which it fails (an overflow, a division by zero, a text that is no number) are
     /// NULL and named in `failed`.
-    pub(crate) fn evaluate(&self, batch: &RecordBatch, failed: &mut Vec<(usize, String)>) -> ArrayRef {
+    pub fn evaluate(&self, batch: &RecordBatch, failed: &mut Vec<(usize, String)>) -> ArrayRef {
         match self.array(batch) {
             Ok(array) => array,
             Err(_) => self.by_row(batch, failed),
@@ -322,8 +303,8 @@ fn family(data_type: &DataType) -> Family {
     }
 }
 
-/// A type in the words of somebody who writes mappings.
-pub(crate) fn plainly(data_type: &DataType) -> String {
+/// A type in the words of somebody who writes mappings and checks.
+pub fn plainly(data_type: &DataType) -> String {
     match data_type {
         t if family(t) == Family::Text => "text".to_owned(),
         t if t.is_integer() => "a whole number".to_owned(),

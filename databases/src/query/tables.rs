@@ -1,5 +1,4 @@
-//! Tables as DataFusion sees them in the queries of a mapping: `source.x`, `before.x`, `target.x`, read lazily, only the
-//! columns that are needed.
+//! Tables of databases as DataFusion sees them in queries: read lazily, only the columns that are needed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,13 +15,13 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
-use imis_databases::{ChunkStream, ReadRequest, Source};
 use imis_schemas::{Catalog, Engine, Table};
 
-use crate::expression::schema_of;
+use super::expression::schema_of;
+use crate::source::{ChunkStream, ReadRequest, Source};
 
 /// Tables that a query may read.
-pub(crate) trait Rows: Send + Sync {
+pub trait Rows: Send + Sync {
     /// The engine of the tables' types.
     fn engine(&self) -> Engine;
     /// The table of this name, case aside.
@@ -34,9 +33,11 @@ pub(crate) trait Rows: Send + Sync {
 }
 
 /// The tables of a source.
-pub(crate) struct SourceRows {
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) catalog: Arc<Catalog>,
+pub struct SourceRows {
+    /// Where the rows are.
+    pub source: Arc<dyn Source>,
+    /// What it looks like.
+    pub catalog: Arc<Catalog>,
 }
 
 impl Rows for SourceRows {
@@ -55,7 +56,7 @@ impl Rows for SourceRows {
 }
 
 /// Tables of which only the shape is known; for planning.
-pub(crate) struct NoRows(pub(crate) Catalog);
+pub struct NoRows(pub Catalog);
 
 impl Rows for NoRows {
     fn engine(&self) -> Engine {
@@ -73,13 +74,14 @@ impl Rows for NoRows {
 }
 
 /// Tables, and empty ones in place of those that are not there.
-pub(crate) struct OrEmpty {
+pub struct OrEmpty {
     inner: Arc<dyn Rows>,
     fallback: Option<Catalog>,
 }
 
 impl OrEmpty {
-    pub(crate) fn new(inner: Arc<dyn Rows>, fallback: Option<Catalog>) -> Self {
+    /// The tables of `inner`, and those of `fallback` without rows where it lacks them.
+    pub fn new(inner: Arc<dyn Rows>, fallback: Option<Catalog>) -> Self {
         OrEmpty { inner, fallback }
     }
 }
@@ -104,7 +106,7 @@ impl Rows for OrEmpty {
 }
 
 /// Makes tables known to a session under a schema's name, in place of those that were known before.
-pub(crate) fn register(context: &SessionContext, schema: &str, rows: Arc<dyn Rows>) {
+pub fn register(context: &SessionContext, schema: &str, rows: Arc<dyn Rows>) {
     let default = context.copied_config().options().catalog.default_catalog.clone();
     let catalog = context.catalog(&default).unwrap_or_else(|| {
         let made: Arc<dyn CatalogProvider> = Arc::new(MemoryCatalogProvider::new());
@@ -210,7 +212,7 @@ impl PartitionStream for RowsPart {
 }
 
 /// Gives a batch the names of another schema, and its types where the optimiser chose another precision.
-pub(crate) fn rename(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub fn rename(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let columns = batch
         .columns()
