@@ -5,4 +5,5 @@ pub mod engine;
 mod functions;
 pub mod language;
 pub mod outcome;
+pub mod profile;
 mod virtual_tables;

@@ -254,6 +254,7 @@ pub(crate) struct CheckPacks {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckCommand {
+    Profile(CheckProfile),
     Explain(CheckExplain),
     List(CheckList),
 }
@@ -264,12 +265,13 @@ Examples:
   imis check ./snapshot --only I1,I5,claims
   imis check postgres://imis@localhost/openimis --pack openimis/fhir-r4 --fail-on never
   imis check IMIS --pack nepal.yaml --report november --compare october
+  imis check profile IMIS --report picture
   imis check explain I5
   imis check list --pack openimis/core
 
 Packs: openimis/core, openimis/migration, openimis/fhir-r4, openimis/dci. A file is a pack, too, and may extend others.
 Severities: blocker, error, warning, info.
-A LOCATION that is called explain or list is written ./explain.";
+A LOCATION that is called profile, explain or list is written ./profile.";
 
 /// Shows what a check looks for, why it matters, what to do, and the SQL that gives the rows.
 #[derive(Debug, ClapArgs)]
@@ -758,3 +760,48 @@ pub(crate) struct Man {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
 }
+
+/// Draws the first picture of an unknown database: what each column holds, how much of it, from where to where, in which shapes.
+///
+/// Every table is read once. Texts, names and natural keys are masked; numbers, dates, short lists of codes and the shapes of texts are
+/// shown, for they give nobody away. Ends with 3 when a table could not be read; the rest is told all the same.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = CHECK_PROFILE)]
+pub(crate) struct CheckProfile {
+    /// The database: a server, a snapshot or scripts.
+    pub(crate) location: String,
+    /// Only these tables: names or patterns (`tblClaim*`).
+    #[arg(long, value_name = "TABLE", value_delimiter = ',')]
+    pub(crate) tables: Vec<String>,
+    /// Only these columns: names or patterns, `CHFID` or `tblInsuree.CHFID`.
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// So many rows of a table at most, from all over it where it has a key of whole numbers.
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) sample: Option<u64>,
+    /// How many different values of a column are told apart exactly; above it is an estimate. A value costs about 20 bytes.
+    #[arg(long, value_name = "VALUES", default_value_t = imis_checks::profile::EXACT)]
+    pub(crate) exact: usize,
+    /// Write the report into this folder: page, summary, and a row a column as Parquet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) report: Option<PathBuf>,
+    /// Show values; secrets are never shown.
+    #[arg(long)]
+    pub(crate) show_values: bool,
+    /// What to rely on while others work on the database [default: auto, or what imis.yaml says of it].
+    #[arg(long, value_enum, value_name = "LEVEL", env = "IMIS_CONSISTENCY")]
+    pub(crate) consistency: Option<Level>,
+    /// How many parts of tables are read at once.
+    #[arg(long, default_value_t = 2, env = "IMIS_JOBS")]
+    pub(crate) jobs: usize,
+    /// The largest cell that is read, in MiB.
+    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    pub(crate) max_cell: usize,
+}
+
+const CHECK_PROFILE: &str = "\
+Examples:
+  imis check profile mssql://reader@old-server/IMIS --report picture
+  imis check profile backup-2026-11-22 --tables 'tblClaim*' --sample 100000
+  imis check profile postgres://imis@localhost/openimis --columns CHFID,Phone,Email
+  imis check profile dump.sql --json";

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use imis_checks::outcome::{Outcome, Severity};
+use imis_checks::profile::Profile;
 use imis_databases::snapshot::write_private;
 use imis_mappings::account::Account;
 use imis_mappings::plan::Plan;
@@ -12,6 +13,7 @@ use imis_schemas::compare::Comparison;
 
 use crate::identity::Identity;
 use crate::mask::Values;
+use crate::profile::profile_summary;
 use crate::summary::{migrate_summary, verify_summary};
 use crate::{ReportError, checks, diff, escape, html, parquet};
 
@@ -111,6 +113,23 @@ pub fn write_identity(folder: &Path, identity: &Identity) -> Result<Vec<PathBuf>
     let summary = serde_json::to_string_pretty(&identity.summary())? + "\n";
     let page = html::identity_page(identity)?;
     write_all(folder, &[("index.html", page.into_bytes()), ("summary.json", summary.into_bytes())])
+}
+
+/// Writes `index.html`, `summary.json` and `profile.parquet`; says where they are. Values are masked unless they were asked for;
+/// secrets always are.
+///
+/// # Errors
+/// When the folder or a file cannot be written.
+pub fn write_profile(folder: &Path, found: &Profile, values: Values) -> Result<Vec<PathBuf>, ReportError> {
+    let summary = serde_json::to_string_pretty(&profile_summary(found, values))? + "\n";
+    write_all(
+        folder,
+        &[
+            ("index.html", html::profile_page(found, values)?.into_bytes()),
+            ("summary.json", summary.into_bytes()),
+            ("profile.parquet", parquet::profile_parquet(found, values)?),
+        ],
+    )
 }
 
 /// Makes a folder for its owner only, if it is not there.

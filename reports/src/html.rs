@@ -8,6 +8,7 @@ mod comparison;
 mod identity;
 mod migration;
 mod plan;
+mod profile;
 mod verification;
 
 use minijinja::{Environment, UndefinedBehavior};
@@ -21,9 +22,10 @@ pub use comparison::comparison_page;
 pub use identity::identity_page;
 pub use migration::migration_page;
 pub use plan::plan_page;
+pub use profile::profile_page;
 pub use verification::verification_page;
 
-const TEMPLATES: [(&str, &str); 9] = [
+const TEMPLATES: [(&str, &str); 10] = [
     ("page.html", include_str!("templates/page.html")),
     ("parts.html", include_str!("templates/parts.html")),
     ("style.css", include_str!("templates/style.css")),
@@ -32,6 +34,7 @@ const TEMPLATES: [(&str, &str); 9] = [
     ("identity.html", include_str!("templates/identity.html")),
     ("migration.html", include_str!("templates/migration.html")),
     ("plan.html", include_str!("templates/plan.html")),
+    ("profile.html", include_str!("templates/profile.html")),
     ("verification.html", include_str!("templates/verification.html")),
 ];
 

@@ -9,6 +9,7 @@ pub mod checks;
 pub mod escape;
 pub mod identity;
 pub mod mask;
+pub mod profile;
 pub mod summary;
 pub mod terminal;
 
@@ -31,6 +32,12 @@ mod sample_checks;
 
 pub use diff::{rows_diff, schema_diff};
 pub use error::ReportError;
-pub use folder::{write_checks, write_comparison, write_identity, write_migration, write_plan, write_verification};
-pub use html::{checks_page, comparison_page, identity_page, migration_page, plan_page, verification_page};
-pub use parquet::{accounting_parquet, differences_parquet, rejects_parquet, schema_differences_parquet};
+pub use folder::{
+    write_checks, write_comparison, write_identity, write_migration, write_plan, write_profile, write_verification,
+};
+pub use html::{
+    checks_page, comparison_page, identity_page, migration_page, plan_page, profile_page, verification_page,
+};
+pub use parquet::{
+    accounting_parquet, differences_parquet, profile_parquet, rejects_parquet, schema_differences_parquet,
+};

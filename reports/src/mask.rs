@@ -43,6 +43,73 @@ impl fmt::Display for MaskedOrShown {
 /// surrogate key: an insurance number is all digits.
 const NATURAL: &[&str] = &["chfid", "code", "number", "passport", "phone", "email", "login", "loginname"];
 
+/// Parts of names of columns in which people, places and free words stand. Their values are masked even where they are few.
+const PERSONAL: &[&str] = &[
+    "name",
+    "address",
+    "phone",
+    "mobile",
+    "email",
+    "mail",
+    "passport",
+    "birth",
+    "dob",
+    "geo",
+    "latitude",
+    "longitude",
+    "photo",
+    "picture",
+    "signature",
+    "remark",
+    "comment",
+    "note",
+    "explan",
+    "descri",
+    "text",
+    "message",
+    "json",
+    "adjustment",
+    "answer",
+    "login",
+    "user",
+    "contact",
+    "path",
+    "url",
+    "title",
+    "account",
+    "bank",
+];
+
+/// How many rows must share a value before it is shown as one of a short list.
+const SHARED: u64 = 5;
+/// A value as short as a code is shown even where fewer rows share it.
+const CODE: usize = 4;
+
+/// Whether people call a thing by the values of this column, or they are secrets: never a code list, never a range.
+pub fn is_natural(column: &str) -> bool {
+    let name = column.to_lowercase();
+    is_secret_column(column) || NATURAL.iter().any(|end| name.ends_with(end))
+}
+
+/// Whether a column may be a list of codes by its name: no natural key, no secret, nothing about a person, no free words.
+pub fn may_be_codes(column: &str) -> bool {
+    let name = column.to_lowercase();
+    !is_natural(column) && !PERSONAL.iter().any(|part| name.contains(part))
+}
+
+/// A value of a short list of codes that so many rows share. A word that only a few rows have may be a person's.
+pub fn code(column: &str, value: &str, rows: u64, values: Values) -> MaskedOrShown {
+    if may_be_codes(column) && (rows >= SHARED || value.chars().count() <= CODE) {
+        return MaskedOrShown::Shown(value.to_owned());
+    }
+    self::value(column, value, values)
+}
+
+/// The least or greatest number or date of a column.
+pub fn bound(column: &str, value: &str, values: Values) -> MaskedOrShown {
+    if is_natural(column) { self::value(column, value, values) } else { MaskedOrShown::Shown(value.to_owned()) }
+}
+
 /// A value of any column.
 pub fn value(column: &str, value: &str, values: Values) -> MaskedOrShown {
     if !is_secret_column(column) && values == Values::Shown {
@@ -70,10 +137,9 @@ impl Guard {
         if is_secret_column(column) {
             return Guard::Nothing;
         }
-        let name = column.to_lowercase();
         match values {
             Values::Shown => Guard::All,
-            Values::Masked if NATURAL.iter().any(|end| name.ends_with(end)) => Guard::Nothing,
+            Values::Masked if is_natural(column) => Guard::Nothing,
             Values::Masked => Guard::Surrogates,
         }
     }
@@ -189,6 +255,34 @@ mod tests {
         assert_eq!(value("ClaimID", "12", Values::Masked), MaskedOrShown::Masked);
         assert_eq!(value("LastName", "x", Values::Shown), MaskedOrShown::Shown("x".into()));
         assert_eq!(value("PrivateKey", "x", Values::Shown), MaskedOrShown::Masked);
+    }
+
+    #[test]
+    fn codes_are_shown_and_what_may_be_a_person_is_not() {
+        for (column, value, rows, expected) in [
+            ("Gender", "M", 1, "M"),
+            ("Marital", "N/A", 1, "N/A"),
+            ("ClaimStatus", "16", 1, "16"),
+            ("Level", "Dispensary", 5, "Dispensary"),
+            ("Level", "Dispensary", 4, "***"),
+            ("LastName", "Ba", 9_000, "***"),
+            ("OtherNames", "Ba", 9_000, "***"),
+            ("ICDCode", "A00", 9_000, "***"),
+            ("Explanation", "none", 9_000, "***"),
+            ("JsonExt", "{}", 9_000, "***"),
+            ("StoredPassword", "x", 9_000, "***"),
+            ("CHFID", "1", 9_000, "***"),
+        ] {
+            assert_eq!(code(column, value, rows, Values::Masked).to_string(), expected, "{column} {value}");
+        }
+        assert_eq!(code("LastName", "Ba", 1, Values::Shown).to_string(), "Ba");
+        assert_eq!(code("password", "Ba", 9_000, Values::Shown).to_string(), "***");
+        for (column, masked, shown) in
+            [("DOB", "1950-01-01", "1950-01-01"), ("CHFID", "***", "1950-01-01"), ("dummyPwd", "***", "***")]
+        {
+            assert_eq!(bound(column, "1950-01-01", Values::Masked).to_string(), masked, "{column}");
+            assert_eq!(bound(column, "1950-01-01", Values::Shown).to_string(), shown, "{column}");
+        }
     }
 
     #[test]

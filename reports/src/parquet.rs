@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt8Array, UInt64Array};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, UInt8Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
+use imis_checks::profile::{KeyRole, Profile, TableProfile};
 use imis_mappings::account::{Account, RejectedRow, RuleAccount};
 use imis_mappings::verify::{CellDifference, Difference, Verification};
 use imis_schemas::compare::{self, Comparison};
@@ -13,6 +14,7 @@ use parquet::file::properties::WriterProperties;
 
 use crate::ReportError;
 use crate::mask::{Values, key_json, value};
+use crate::profile::{self, Seen};
 
 /// Rows a batch, so that millions of rejects do not stand in memory twice.
 const BATCH: usize = 50_000;
@@ -192,6 +194,65 @@ pub fn schema_differences_parquet(found: &Comparison) -> Result<Vec<u8>, ReportE
         ]
     });
     encode(schema, batches)
+}
+
+/// `profile.parquet`, one row a column of the database: table, column, type, kind, roles, rows, nulls, blank, distinct, distinct_exact,
+/// uniqueness, repeated, min, max, length_min, length_mean, length_max, zero, negative, not_a_number, quartile_1, median, quartile_3,
+/// with_time, shape_count, most, counts_off_by, and as JSON text roles, shapes and top. Values are masked unless they were asked for.
+///
+/// # Errors
+/// When the file cannot be encoded.
+pub fn profile_parquet(found: &Profile, values: Values) -> Result<Vec<u8>, ReportError> {
+    type Line<'a> = (&'a TableProfile, Seen<'a>);
+    type Number = (&'static str, fn(&Line<'_>) -> Option<u64>);
+    type Text = (&'static str, fn(&Line<'_>) -> Option<String>);
+    const TEXTS: [Text; 14] = [
+        ("schema", |(table, _)| Some(table.table.schema.clone())),
+        ("table", |(table, _)| Some(table.table.name.clone())),
+        ("column", |(_, seen)| Some(seen.column.column.clone())),
+        ("type", |(_, seen)| Some(seen.column.data_type.clone())),
+        ("kind", |(_, seen)| Some(seen.column.kind.word().to_owned())),
+        ("roles", |(_, seen)| Some(seen.column.roles.iter().map(KeyRole::words).collect::<Vec<_>>().join(", "))),
+        ("uniqueness", |(_, seen)| Some(profile::uniqueness(seen.column).0.to_owned())),
+        ("min", |(_, seen)| seen.min().map(|value| value.to_string())),
+        ("max", |(_, seen)| seen.max().map(|value| value.to_string())),
+        ("quartile_1", |(_, seen)| seen.quartiles().map(|[low, _, _]| low)),
+        ("median", |(_, seen)| seen.quartiles().map(|[_, half, _]| half)),
+        ("quartile_3", |(_, seen)| seen.quartiles().map(|[_, _, high]| high)),
+        ("shapes", |(_, seen)| Some(profile::shapes(seen).to_string())),
+        ("top", |(_, seen)| Some(profile::top(seen).to_string())),
+    ];
+    const NUMBERS: [Number; 14] = [
+        ("rows", |(_, seen)| Some(seen.column.rows)),
+        ("nulls", |(_, seen)| Some(seen.column.nulls)),
+        ("blank", |(_, seen)| seen.column.blank),
+        ("distinct", |(_, seen)| Some(seen.column.distinct.number)),
+        ("repeated", |(_, seen)| profile::uniqueness(seen.column).1),
+        ("length_min", |(_, seen)| seen.lengths().map(|l| l.min)),
+        ("length_max", |(_, seen)| seen.lengths().map(|l| l.max)),
+        ("zero", |(_, seen)| seen.column.numbers.as_ref().map(|n| n.zero)),
+        ("negative", |(_, seen)| seen.column.numbers.as_ref().map(|n| n.negative)),
+        ("not_a_number", |(_, seen)| seen.column.numbers.as_ref().map(|n| n.not_a_number)),
+        ("with_time", |(_, seen)| seen.column.with_time),
+        ("shape_count", |(_, seen)| Some(seen.column.shape_count)),
+        ("most", |(_, seen)| Some(seen.column.most)),
+        ("counts_off_by", |(_, seen)| Some(seen.column.counts_off_by)),
+    ];
+    let mut fields: Vec<Field> = TEXTS.iter().map(|(name, _)| Field::new(*name, DataType::Utf8, true)).collect();
+    fields.extend(NUMBERS.iter().map(|(name, _)| Field::new(*name, DataType::UInt64, true)));
+    fields.push(Field::new("distinct_exact", DataType::Boolean, false));
+    fields.push(Field::new("length_mean", DataType::Float64, true));
+    let lines: Vec<Line<'_>> = found.columns().map(|(table, column)| (table, Seen::new(column, values))).collect();
+    let batches = lines.chunks(BATCH).map(|lines| {
+        let texts = TEXTS.iter().map(|(_, of)| Arc::new(lines.iter().map(of).collect::<StringArray>()) as ArrayRef);
+        let numbers = NUMBERS.iter().map(|(_, of)| Arc::new(lines.iter().map(of).collect::<UInt64Array>()) as ArrayRef);
+        let mut columns: Vec<ArrayRef> = texts.chain(numbers).collect();
+        let exact = lines.iter().map(|(_, seen)| Some(seen.column.distinct.exact));
+        columns.push(Arc::new(exact.collect::<BooleanArray>()));
+        columns.push(Arc::new(lines.iter().map(|(_, seen)| seen.lengths().map(|l| l.mean)).collect::<Float64Array>()));
+        columns
+    });
+    encode(Schema::new(fields), batches)
 }
 
 fn encode(schema: Schema, batches: impl Iterator<Item = Vec<ArrayRef>>) -> Result<Vec<u8>, ReportError> {

@@ -9,6 +9,7 @@ mod comparison;
 mod explain;
 mod identity;
 mod plan;
+mod profile;
 mod table;
 mod verification;
 
@@ -21,6 +22,7 @@ pub use comparison::comparison;
 pub use explain::explanation;
 pub use identity::identity;
 pub use plan::{hazards, plan, scan};
+pub use profile::profile;
 pub use table::{Cell, table};
 pub use verification::verification;
 

@@ -67,7 +67,7 @@ impl Filter {
 
 /// Whether a name is like a pattern in lower case, in which `*` stands for any text and `?` for any character. Case does
 /// not matter.
-fn is_like(name: &str, pattern: &str) -> bool {
+pub fn is_like(name: &str, pattern: &str) -> bool {
     let (name, pattern): (Vec<char>, Vec<char>) = (name.to_lowercase().chars().collect(), pattern.chars().collect());
     let (mut at, mut in_pattern) = (0, 0);
     // Where the last star stands, and how much of the name it has taken.

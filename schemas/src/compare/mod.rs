@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use filter::Filter;
+pub use filter::{Filter, is_like};
 pub use fit::{Fit, Ruling, judge};
 
 use crate::catalog::Catalog;

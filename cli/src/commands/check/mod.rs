@@ -2,6 +2,7 @@
 
 mod explain;
 mod list;
+mod profile;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,7 @@ const USUAL: [&str; 2] = ["openimis/core", "openimis/migration"];
 
 pub(crate) async fn check(args: Check, session: &Session) -> Result<u8, Failure> {
     match args.what {
+        Some(CheckCommand::Profile(args)) => return profile::profile(args, session).await,
         Some(CheckCommand::Explain(args)) => return explain::explain(args, session).await,
         Some(CheckCommand::List(args)) => return list::list(args, session).await,
         None => {}

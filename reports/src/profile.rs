@@ -1,0 +1,279 @@
+//! What a profile says to people and programs, wherever it is shown: which values may be seen, shares, remarks.
+
+use imis_checks::profile::{ColumnProfile, Frequent, KeyRole, Kind, Lengths, Profile, TableProfile, Uniqueness};
+use imis_databases::secret::is_secret_column;
+use serde_json::{Value, json};
+
+use crate::mask::{self, MaskedOrShown, Values};
+use crate::number::{counted, thousands};
+use crate::words;
+
+/// The version of the shape of `imis check profile --json`.
+pub const FORMAT: u32 = 1;
+
+/// How many different values a list of codes has at most.
+const CODES: u64 = 20;
+
+/// A column as people may see it.
+pub(crate) struct Seen<'a> {
+    pub(crate) column: &'a ColumnProfile,
+    values: Values,
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn new(column: &'a ColumnProfile, values: Values) -> Self {
+        Seen { column, values }
+    }
+
+    fn is_secret(&self) -> bool {
+        is_secret_column(&self.column.column)
+    }
+
+    /// Whether rows are found by the values, which are keys that mean nothing.
+    pub(crate) fn is_key(&self) -> bool {
+        let column = self.column;
+        let is_named = column.column.to_lowercase().ends_with("id") && matches!(column.kind, Kind::Number | Kind::Uuid);
+        !column.roles.iter().all(|role| *role == KeyRole::Unique) || is_named
+    }
+
+    /// Whether the values are a short list that says what is what.
+    fn is_list(&self) -> bool {
+        let column = self.column;
+        matches!(column.kind, Kind::Truth | Kind::Number | Kind::Day | Kind::Text)
+            && column.distinct.exact
+            && column.distinct.number <= CODES
+            // Where every row has another value, they are names.
+            && column.filled() >= 2 * column.distinct.number
+    }
+
+    /// A value that stands for some rows.
+    fn value(&self, value: &str, rows: u64) -> MaskedOrShown {
+        let name = &self.column.column;
+        if self.is_list() && self.column.kind == Kind::Truth {
+            return if self.is_secret() { MaskedOrShown::Masked } else { MaskedOrShown::Shown(value.to_owned()) };
+        }
+        if self.is_list() {
+            return mask::code(name, value, rows, self.values);
+        }
+        if self.is_key() { mask::key_value(name, value, self.values) } else { mask::value(name, value, self.values) }
+    }
+
+    /// The most frequent values. Where no value may be seen, still how often they occur.
+    pub(crate) fn top(&self) -> impl Iterator<Item = (MaskedOrShown, u64)> {
+        self.column.top.iter().map(|Frequent { value, count }| (self.value(value, *count), *count))
+    }
+
+    fn bound(&self, value: Option<&String>) -> Option<MaskedOrShown> {
+        let name = &self.column.column;
+        value.map(|value| match self.column.kind {
+            Kind::Number | Kind::Day | Kind::Moment | Kind::Time => mask::bound(name, value, self.values),
+            Kind::Uuid => mask::key_value(name, value, self.values),
+            _ => mask::value(name, value, self.values),
+        })
+    }
+
+    pub(crate) fn min(&self) -> Option<MaskedOrShown> {
+        self.bound(self.column.min.as_ref())
+    }
+
+    pub(crate) fn max(&self) -> Option<MaskedOrShown> {
+        self.bound(self.column.max.as_ref())
+    }
+
+    /// How long values are. Nobody is told how long a password is.
+    pub(crate) fn lengths(&self) -> Option<Lengths> {
+        self.column.lengths.filter(|_| !self.is_secret())
+    }
+
+    /// The shapes of texts and how many have them.
+    pub(crate) fn shapes(&self) -> impl Iterator<Item = (&'a str, u64)> + use<'a> {
+        let shown = if self.is_secret() { &[][..] } else { &self.column.shapes };
+        shown.iter().map(|shape| (shape.shape.as_str(), shape.count))
+    }
+
+    pub(crate) fn quartiles(&self) -> Option<[String; 3]> {
+        let numbers = self.column.numbers.as_ref()?;
+        numbers.quartiles.clone().filter(|_| !self.is_key() && !mask::is_natural(&self.column.column))
+    }
+
+    /// From where to where values go, in words.
+    pub(crate) fn range(&self) -> String {
+        let column = self.column;
+        let plural = |what: &str, lengths: Lengths| match (lengths.min, lengths.max) {
+            (min, max) if min == max => counted(min, what),
+            (min, max) => format!("{} to {}", thousands(min), counted(max, what)),
+        };
+        match column.kind {
+            Kind::Text | Kind::Document => self.lengths().map(|l| plural("character", l)).unwrap_or_default(),
+            Kind::Bytes => self.lengths().map(|l| plural("byte", l)).unwrap_or_default(),
+            Kind::Truth | Kind::Uuid => String::new(),
+            Kind::Number | Kind::Day | Kind::Moment | Kind::Time => match (self.min(), self.max()) {
+                (Some(min), Some(max)) if min == max => min.to_string(),
+                (Some(min), Some(max)) => format!("{min} to {max}"),
+                _ => String::new(),
+            },
+        }
+    }
+
+    /// How many different values there are, in words.
+    pub(crate) fn distinct(&self) -> String {
+        let number = thousands(self.column.distinct.number);
+        if self.column.distinct.exact { number } else { format!("~{number}") }
+    }
+
+    /// What somebody should look at, in a few words each.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let column = self.column;
+        let mut said = Vec::new();
+        let is_declared = column.roles.iter().any(|role| matches!(role, KeyRole::Primary | KeyRole::Unique));
+        match column.uniqueness() {
+            Uniqueness::Unique if !is_declared => said.push("each row has another value".to_owned()),
+            Uniqueness::Almost { repeated: 0 } if !is_declared => said.push("no value is there twice".to_owned()),
+            Uniqueness::Almost { repeated } if repeated > 0 => {
+                said.push(format!("almost unique: {} repeated", thousands(repeated)));
+            }
+            Uniqueness::Perhaps if !is_declared => said.push("perhaps unique (estimated)".to_owned()),
+            _ => {}
+        }
+        if column.filled() > 1 && column.distinct.exact && column.distinct.number == 1 {
+            said.push("one value only".to_owned());
+        }
+        let mut count = |number: u64, what: &str| {
+            if number > 0 {
+                said.push(format!("{} {what}", thousands(number)));
+            }
+        };
+        count(column.blank.unwrap_or(0), "blank");
+        if let Some(numbers) = &column.numbers {
+            let points = column.roles.iter().any(|role| matches!(role, KeyRole::Foreign(_)));
+            if self.is_key() || points {
+                count(numbers.zero, "are 0");
+            }
+            count(numbers.negative, "below 0");
+            count(numbers.not_a_number, "no numbers");
+        }
+        if let Some(with_time) = column.with_time.filter(|with_time| *with_time < column.filled()) {
+            count(with_time, &format!("of {} with a time of day", thousands(column.filled())));
+        }
+        said
+    }
+}
+
+/// `8.6%`, and never 0% or 100% for what is not.
+pub(crate) fn share(part: u64, of: u64) -> String {
+    if part == 0 || of == 0 {
+        return "0".to_owned();
+    }
+    if part == of {
+        return "100%".to_owned();
+    }
+    match part as f64 * 100.0 / of as f64 {
+        small if small < 0.1 => "<0.1%".to_owned(),
+        most if most >= 99.95 => ">99.9%".to_owned(),
+        few if few < 10.0 => format!("{few:.1}%"),
+        more => format!("{more:.0}%"),
+    }
+}
+
+/// How many rows a table has and how many were looked at, in words.
+pub(crate) fn rows(table: &TableProfile) -> String {
+    let mut text = match table.rows {
+        Some(rows) if table.is_sample() => format!("{} of {}", thousands(table.read), counted(rows, "row")),
+        _ => counted(table.read, "row"),
+    };
+    if table.refused > 0 {
+        text += &format!(", {} could not be read", thousands(table.refused));
+    }
+    text
+}
+
+/// Where a column stands: read but without a value in any row.
+pub(crate) fn is_empty(column: &ColumnProfile) -> bool {
+    column.rows > 0 && column.filled() == 0
+}
+
+/// The profile for programs: the shape is versioned, fields are added, never changed.
+pub fn profile_summary(profile: &Profile, values: Values) -> Value {
+    let tables: Vec<Value> = profile.tables.iter().map(|table| table_summary(table, values)).collect();
+    json!({
+        "imis": FORMAT,
+        "location": profile.location,
+        "engine": profile.engine,
+        "started": profile.started.to_string(),
+        "seconds": (profile.seconds * 1000.0).round() / 1000.0,
+        "consistency": profile.consistency,
+        "exact": profile.exact,
+        "sample": profile.sample,
+        "values": if values == Values::Shown { "shown" } else { "masked" },
+        "tables": tables,
+        "notes": profile.notes,
+    })
+}
+
+fn table_summary(table: &TableProfile, values: Values) -> Value {
+    let unread: Vec<Value> =
+        table.unread_columns.iter().map(|(column, reason)| json!({ "column": column, "reason": reason })).collect();
+    json!({
+        "schema": table.table.schema,
+        "table": table.table.name,
+        "area": words::area(&table.table.name).1,
+        "rows": table.rows,
+        "read": table.read,
+        "refused": table.refused,
+        "unread": table.unread,
+        "unread_columns": unread,
+        "columns": table.columns.iter().map(|column| column_summary(&Seen::new(column, values))).collect::<Vec<Value>>(),
+    })
+}
+
+fn column_summary(seen: &Seen<'_>) -> Value {
+    let column = seen.column;
+    let text = |value: Option<MaskedOrShown>| value.map(|value| value.to_string());
+    let (uniqueness, repeated) = uniqueness(column);
+    json!({
+        "column": column.column,
+        "type": column.data_type,
+        "kind": column.kind.word(),
+        "roles": column.roles.iter().map(KeyRole::words).collect::<Vec<_>>(),
+        "rows": column.rows,
+        "nulls": column.nulls,
+        "blank": column.blank,
+        "distinct": column.distinct.number,
+        "distinct_exact": column.distinct.exact,
+        "uniqueness": uniqueness,
+        "repeated": repeated,
+        "min": text(seen.min()),
+        "max": text(seen.max()),
+        "length": seen.lengths().map(|l| json!({ "min": l.min, "mean": (l.mean * 1000.0).round() / 1000.0, "max": l.max })),
+        "zero": column.numbers.as_ref().map(|n| n.zero),
+        "negative": column.numbers.as_ref().map(|n| n.negative),
+        "not_a_number": column.numbers.as_ref().map(|n| n.not_a_number),
+        "quartiles": seen.quartiles(),
+        "with_time": column.with_time,
+        "shapes": shapes(seen),
+        "shape_count": column.shape_count,
+        "top": top(seen),
+        "most": column.most,
+        "counts_off_by": column.counts_off_by,
+    })
+}
+
+/// A word for whether a column tells rows apart, and how many values are repeated where that is known and telling.
+pub(crate) fn uniqueness(column: &ColumnProfile) -> (&'static str, Option<u64>) {
+    match column.uniqueness() {
+        Uniqueness::Unique => ("unique", Some(0)),
+        Uniqueness::Almost { repeated } => ("almost", Some(repeated)),
+        Uniqueness::Perhaps => ("perhaps", None),
+        Uniqueness::No => ("no", None),
+    }
+}
+
+/// Shapes as JSON.
+pub(crate) fn shapes(seen: &Seen<'_>) -> Value {
+    seen.shapes().map(|(shape, count)| json!({ "shape": shape, "count": count })).collect()
+}
+
+/// Frequent values as JSON.
+pub(crate) fn top(seen: &Seen<'_>) -> Value {
+    seen.top().map(|(value, count)| json!({ "value": value.to_string(), "count": count })).collect()
+}
