@@ -252,13 +252,15 @@ impl Compiler<'_> {
                 let (by_names, span) = names.split_at(by.len().min(names.len()));
                 let [from, to] = span else { return Ok(()) };
                 let statement = sql::overlapping(&table, &key, by_names, (from, to), *ends_included, &[&condition]);
-                self.set_sql(at, statement.clone());
+                let folded = imis_databases::query::expression::fold_names(&statement)
+                    .map_err(|error| wrong_sql(&error, &part.place))?;
+                self.set_sql(at, statement);
                 if let Some(planned) = self.plan.parts.get_mut(at) {
                     planned.column = own.unwrap_or_else(|| from.clone());
                 }
                 self.plan.queries.push(Query {
                     part: at,
-                    sql: statement,
+                    sql: folded,
                     tables: vec![table],
                     reads: Vec::new(),
                     key,
