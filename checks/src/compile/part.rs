@@ -72,7 +72,10 @@ impl Compiler<'_> {
             sql: String::new(),
             condition: part.condition.as_ref().map(|c| c.value.clone()).unwrap_or_default(),
             words: words(&part.kind),
-            place: part.place.clone(),
+            place: match &part.kind {
+                Kind::Row(text) | Kind::Query(text) => text.place.clone(),
+                _ => part.place.clone(),
+            },
             ended: None,
             groups: matches!(part.kind, Kind::Unique { .. }),
         });

@@ -158,7 +158,12 @@ fn keep_examples(
 }
 
 /// What is wrong with tables and columns as a whole: one finding a row of `table_name` and `column_name`.
-pub(super) fn broken_places(part: usize, planned: &PlannedPart, tally: &mut Tally, batch: &RecordBatch) -> Result<Vec<Broken>, Error> {
+pub(super) fn broken_places(
+    part: usize,
+    planned: &PlannedPart,
+    tally: &mut Tally,
+    batch: &RecordBatch,
+) -> Result<Vec<Broken>, Error> {
     let texts = |name: &str| -> Result<StringArray, Error> {
         batch.column_by_name(name).map_or_else(|| Ok(StringArray::new_null(batch.num_rows())), text_of)
     };
