@@ -126,6 +126,9 @@ mod tests {
             let page = migration_page(&account, Some(&sample::plan())).unwrap();
             std::fs::write(folder.join(format!("{name}.html")), page).unwrap();
         }
+        let profile = crate::sample_profile::profile();
+        std::fs::write(folder.join("profile.html"), profile_page(&profile, crate::mask::Values::Masked).unwrap())
+            .unwrap();
         std::fs::write(folder.join("plan.html"), plan_page(&sample::plan()).unwrap()).unwrap();
     }
 
