@@ -185,3 +185,44 @@ pub(crate) fn cell_text(array: &ArrayRef, row: usize) -> Option<String> {
         _ => arrow::util::display::array_value_to_string(array, row).ok(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int32Array;
+    use arrow::datatypes::{Field, Schema};
+    use arrow::record_batch::RecordBatch;
+    use imis_databases::query::expression::{Expression, ExpressionError};
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let fields = [("feedbackid", DataType::Int32), ("name", DataType::Utf8)];
+        let fields = fields.map(|(name, data_type)| Field::new(name, data_type, true)).to_vec();
+        let numbers = Int32Array::from(vec![Some(0), Some(7), Some(i32::MAX)]);
+        let names = StringArray::from(vec![Some("a "), None, Some("c")]);
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![Arc::new(numbers), Arc::new(names)]).unwrap()
+    }
+
+    fn typed(sql: &str) -> Result<Expression, ExpressionError> {
+        Expression::new(&session(Uuid::nil()), sql, &batch().schema())
+    }
+
+    #[test]
+    fn uuids_are_stable_and_json_leaves_nulls_out() {
+        let mut failed = Vec::new();
+        let once = typed("stable_uuid('tblClaim', FeedbackID)").unwrap().evaluate(&batch(), &mut failed);
+        let again = typed("stable_uuid('tblClaim', FeedbackID)").unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(&once, &again);
+        assert_ne!(once.as_string::<i32>().value(0), once.as_string::<i32>().value(1));
+        let json = typed("json_object('legacy', json_object('id', FeedbackID, 'n', name))").unwrap();
+        let json = json.evaluate(&batch(), &mut failed);
+        assert_eq!(json.as_string::<i32>().value(1), r#"{"legacy":{"id":7}}"#);
+        // An odd number of arguments adds to an object; what is none fails its row.
+        let added = "json_object(json_object('a', name), 'np', json_object('id', FeedbackID))";
+        let added = typed(added).unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(added.as_string::<i32>().value(1), r#"{"np":{"id":7}}"#);
+        assert_eq!(added.as_string::<i32>().value(2), r#"{"a":"c","np":{"id":2147483647}}"#);
+        typed("json_object(name, 'np', FeedbackID)").unwrap().evaluate(&batch(), &mut failed);
+        assert_eq!(failed.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [0, 2]);
+    }
+}

@@ -9,6 +9,8 @@ mod compare;
 mod draft;
 mod explained;
 mod gone;
+#[cfg(test)]
+mod harmless;
 mod junit;
 mod looked;
 mod result;
@@ -27,4 +29,4 @@ pub use summary::checks_summary;
 pub use violations::{Finished, ViolationsFile};
 
 pub(crate) use result::{Told, area_of, examples, severity, worst_first};
-pub(crate) use verdict::{SEVERITIES, Tally, Verdict, has_failed};
+pub(crate) use verdict::{SEVERITIES, Tally, Verdict, has_failed, was_carried_out};

@@ -43,6 +43,18 @@ const LINES: usize = 200;
 /// How many places of one hazard or loss a page shows.
 const PLACES: usize = 40;
 
+/// What stands at the top of every page: see `page.html`.
+#[derive(Serialize)]
+struct Head {
+    title: String,
+    tone: &'static str,
+    badge: &'static str,
+    headline: String,
+    lead: String,
+    facts: Vec<(&'static str, String)>,
+    figures: Vec<Figure>,
+}
+
 /// A number under its name, large.
 #[derive(Serialize)]
 struct Figure {
@@ -109,7 +121,8 @@ mod tests {
     use imis_mappings::account::Account;
 
     use super::*;
-    use crate::sample;
+    use crate::mask::Values;
+    use crate::{sample, sample_checks};
 
     /// Writes pages where `IMIS_PAGES` says, for a look at them.
     #[test]
@@ -129,6 +142,21 @@ mod tests {
         let profile = crate::sample_profile::profile();
         std::fs::write(folder.join("profile.html"), profile_page(&profile, crate::mask::Values::Masked).unwrap())
             .unwrap();
+        let checked = sample_checks::outcome();
+        let mut sound = checked.clone();
+        sound.results.retain(|result| result.status == imis_checks::outcome::Status::Passed);
+        let compared = sample_checks::comparison();
+        for (name, outcome, compared) in [
+            ("checks", checked, Some(&compared)),
+            ("checks-many", sample_checks::country(3_000, 333), None),
+            ("checks-sound", sound, None),
+        ] {
+            std::fs::write(
+                folder.join(format!("{name}.html")),
+                checks_page(&outcome, compared, Values::Masked).unwrap(),
+            )
+            .unwrap();
+        }
         std::fs::write(folder.join("plan.html"), plan_page(&sample::plan()).unwrap()).unwrap();
     }
 

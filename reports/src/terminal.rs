@@ -105,6 +105,38 @@ fn wrapped(text: &str, style: &Style, indent: usize) -> String {
     lines
 }
 
+/// Labels and texts that go on under themselves where the terminal ends; without a label a text stands at the edge.
+fn labelled(lines: &[(&str, String)], style: &Style) -> String {
+    let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
+    lines.iter().map(|(label, line)| hanging(label, line, width, style)).collect()
+}
+
+/// A label and a text that goes on under itself where the terminal ends.
+fn hanging(label: &str, text: &str, width: usize, style: &Style) -> String {
+    let indent = if width == 0 { 0 } else { width + 2 };
+    let room = style.width.map_or(usize::MAX, |columns| usize::from(columns).saturating_sub(indent).max(24));
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in escape::terminal(text).split_whitespace() {
+        let fits =
+            lines.last().is_some_and(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= room);
+        if !fits {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    let mut out = String::new();
+    for (at, line) in lines.iter().enumerate() {
+        let label = if at == 0 { label } else { "" };
+        out += &if indent == 0 { format!("{line}\n") } else { format!("{label:width$}  {line}\n") };
+    }
+    out
+}
+
 /// A sentence, broken into lines where the terminal ends.
 fn paragraph(text: &str, style: &Style) -> String {
     let width = style.width.map_or(usize::MAX, usize::from).max(20);

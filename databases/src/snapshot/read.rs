@@ -102,7 +102,7 @@ impl SnapshotSource {
             .ok_or_else(|| Error::new(ErrorKind::Schema, format!("the snapshot has no table {}", table.table_name())))
     }
 
-    fn reader(&self, request: &ReadRequest) -> Result<(ParquetRecordBatchReader, Option<usize>), Error> {
+    fn reader(&self, request: &ReadRequest, part: Part) -> Result<(ParquetRecordBatchReader, Option<usize>), Error> {
         let entry = self.entry(&request.table)?;
         let path = self.folder.join(&entry.file);
         let unreadable = |e: parquet::errors::ParquetError| {
@@ -122,13 +122,31 @@ impl SnapshotSource {
         // Wide cells make wide batches: the number of rows follows from how large the rows of this file are.
         let row_bytes = usize::try_from(entry.bytes / entry.rows.max(1)).unwrap_or(usize::MAX).max(1);
         let rows = (request.batch_bytes / row_bytes / 4).clamp(1, request.batch_rows);
-        let reader = builder.with_projection(mask).with_batch_size(rows).build().map_err(unreadable)?;
+        let groups = part.groups(builder.metadata().num_row_groups());
+        let builder = builder.with_row_groups(groups).with_projection(mask).with_batch_size(rows);
+        let reader = builder.build().map_err(unreadable)?;
         let key_at = key.and_then(|key| reader.schema().index_of(&key).ok());
         Ok((reader, key_at))
     }
 }
 
 use arrow::record_batch::RecordBatchReader;
+
+/// One of several equal parts of a file.
+#[derive(Clone, Copy)]
+struct Part {
+    nth: usize,
+    of: usize,
+}
+
+impl Part {
+    const WHOLE: Part = Part { nth: 0, of: 1 };
+
+    /// Which of a file's groups of rows belong to it.
+    fn groups(self, all: usize) -> Vec<usize> {
+        (all * self.nth / self.of..all * (self.nth + 1) / self.of).collect()
+    }
+}
 
 /// Brings a batch into the asked order and keeps the rows of the range.
 fn shape(batch: &RecordBatch, request: &ReadRequest, key_at: Option<usize>) -> Result<RecordBatch, Error> {
@@ -162,7 +180,7 @@ impl Source for SnapshotSource {
 
     async fn bounds(&self, table: &Table, column: &str) -> Result<Option<(i64, i64)>, Error> {
         let request = ReadRequest::all(Arc::new(table.clone())).columns(vec![column.to_owned()]);
-        let (reader, _) = self.reader(&request)?;
+        let (reader, _) = self.reader(&request, Part::WHOLE)?;
         let mut bounds: Option<(i64, i64)> = None;
         for batch in reader {
             let trouble = |e: arrow::error::ArrowError| Error::failed("a batch cannot be read").caused_by(e);
@@ -179,18 +197,13 @@ impl Source for SnapshotSource {
     }
 
     fn read(&self, request: ReadRequest) -> ChunkStream {
-        let me = self.clone();
-        let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Chunk, Error>>(2);
-        // Parquet is decoded on a thread of its own; the channel's two places are the back-pressure.
-        tokio::task::spawn_blocking(move || {
-            let result = me.send_batches(&request, &sender);
-            if let Err(error) = result {
-                let _ = sender.blocking_send(Err(error));
-            }
-        });
-        Box::pin(futures::stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|chunk| (chunk, receiver))
-        }))
+        self.read_part(request, Part::WHOLE)
+    }
+
+    /// Each part has some of the file's groups of rows.
+    fn read_apart(&self, request: ReadRequest, parts: usize) -> Vec<ChunkStream> {
+        let of = parts.max(1);
+        (0..of).map(|nth| self.read_part(request.clone(), Part { nth, of })).collect()
     }
 
     async fn consistency(&self) -> Result<Consistency, Error> {
@@ -219,13 +232,29 @@ impl Source for SnapshotSource {
 }
 
 impl SnapshotSource {
+    fn read_part(&self, request: ReadRequest, part: Part) -> ChunkStream {
+        let me = self.clone();
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Chunk, Error>>(2);
+        // Parquet is decoded on a thread of its own; the channel's two places are the back-pressure.
+        tokio::task::spawn_blocking(move || {
+            let result = me.send_batches(&request, part, &sender);
+            if let Err(error) = result {
+                let _ = sender.blocking_send(Err(error));
+            }
+        });
+        Box::pin(futures::stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|chunk| (chunk, receiver))
+        }))
+    }
+
     fn send_batches(
         &self,
         request: &ReadRequest,
+        part: Part,
         sender: &tokio::sync::mpsc::Sender<Result<Chunk, Error>>,
     ) -> Result<(), Error> {
-        // Rows that the snapshot itself could not hold belong to the first range, so that each is told once.
-        if request.range.from.is_none() {
+        // Rows that the snapshot itself could not hold belong to the first range and part, so that each is told once.
+        if request.range.from.is_none() && part.nth == 0 {
             let refused = self.entry(&request.table)?.refused.clone();
             if !refused.is_empty() {
                 let empty = RecordBatch::new_empty(self.schema(request)?);
@@ -234,7 +263,7 @@ impl SnapshotSource {
                 }
             }
         }
-        let (reader, key_at) = self.reader(request)?;
+        let (reader, key_at) = self.reader(request, part)?;
         for batch in reader {
             let batch = batch.map_err(|e| {
                 Error::new(ErrorKind::Data, format!("the file of {} is damaged", request.table.table_name()))
@@ -249,7 +278,7 @@ impl SnapshotSource {
     }
 
     fn schema(&self, request: &ReadRequest) -> Result<arrow::datatypes::SchemaRef, Error> {
-        let (reader, _) = self.reader(request)?;
+        let (reader, _) = self.reader(request, Part { nth: 0, of: usize::MAX })?;
         let schema = reader.schema();
         let fields = request.columns.iter().filter_map(|name| schema.field_with_name(name).ok().cloned());
         Ok(Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>())))

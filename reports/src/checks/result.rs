@@ -48,6 +48,8 @@ pub(crate) struct Told {
     pub(crate) violations: u64,
     pub(crate) of: Option<u64>,
     groups: Option<u64>,
+    /// Whether several parts were taken together: a row may stand for more than one violation.
+    several: bool,
     about_schema: bool,
 }
 
@@ -55,12 +57,19 @@ impl Told {
     /// Of a check: its parts taken together.
     pub(crate) fn check(result: &CheckResult, rows: &HashMap<String, u64>) -> Self {
         let carried_out = result.parts.iter().filter(|p| matches!(p.status, Status::Passed | Status::Failed));
-        let of: Option<Vec<u64>> = carried_out.map(|part| looked_at(part, rows)).collect();
+        // Several parts look at the same rows of a table: those are not more rows for that.
+        let mut tables: HashMap<String, Option<u64>> = HashMap::new();
+        for part in carried_out {
+            let looked_at = looked_at(part, rows);
+            let all = tables.entry(part.table.to_lowercase()).or_insert(looked_at);
+            *all = all.zip(looked_at).map(|(all, more)| all.max(more));
+        }
         Told {
             violations: result.violations,
-            of: of.map(|of| of.iter().sum()),
+            of: tables.into_values().sum(),
             groups: result.groups,
-            about_schema: result.parts.iter().any(|part| super::looked::is_about_schema(&part.table)),
+            several: result.parts.len() > 1,
+            about_schema: is_about_schema(result),
         }
     }
 
@@ -70,6 +79,7 @@ impl Told {
             violations: part.violations,
             of: looked_at(part, rows),
             groups: part.groups,
+            several: false,
             about_schema: super::looked::is_about_schema(&part.table),
         }
     }
@@ -96,13 +106,15 @@ impl Told {
         })
     }
 
-    /// `12 of 3,456 rows in 5 groups`, `3 tables or columns`.
+    /// `12 of 3,456 rows in 5 groups`, `4 violations in 300 rows`, `3 tables or columns`.
     pub(crate) fn words(&self) -> String {
         if self.about_schema {
             let noun = if self.violations == 1 { "table or column" } else { "tables or columns" };
             return format!("{} {noun}", thousands(self.violations));
         }
         let said = match self.of {
+            Some(of) if self.several => format!("{} in {}", counted(self.violations, "violation"), counted(of, "row")),
+            None if self.several => counted(self.violations, "violation"),
             Some(of) if of >= self.violations => format!("{} of {}", thousands(self.violations), counted(of, "row")),
             _ => counted(self.violations, "row"),
         };
@@ -117,11 +129,17 @@ fn looked_at(part: &PartResult, rows: &HashMap<String, u64>) -> Option<u64> {
     part.rows.or_else(|| rows.get(&part.table.to_lowercase()).copied())
 }
 
-/// The examples of a check, table by table: `tblClaim` and `ClaimID 1, 2, 3`.
-pub(crate) fn examples(of: &[Example], values: Values) -> Vec<(String, String)> {
+/// Whether a check is about tables and columns, not rows.
+fn is_about_schema(result: &CheckResult) -> bool {
+    result.parts.iter().any(|part| super::looked::is_about_schema(&part.table))
+}
+
+/// The first examples of a check, table by table: `tblClaim` and `ClaimID 1, 2, 3`.
+pub(crate) fn examples(result: &CheckResult, first: usize, values: Values) -> Vec<(String, String)> {
+    let about_schema = is_about_schema(result);
     let mut tables: Vec<(String, Vec<(String, Vec<String>)>)> = Vec::new();
-    for example in of {
-        let (name, text) = row(example, values);
+    for example in result.examples.iter().take(first) {
+        let (name, text) = if about_schema { thing(example) } else { row(example, values) };
         if tables.last().is_none_or(|(table, _)| *table != example.table) {
             tables.push((example.table.clone(), Vec::new()));
         }
@@ -139,18 +157,22 @@ pub(crate) fn examples(of: &[Example], values: Values) -> Vec<(String, String)> 
     tables.into_iter().map(|(table, keys)| (table, keys.into_iter().map(line).collect::<Vec<_>>().join(", "))).collect()
 }
 
+/// A column, or the table as a whole.
+fn thing(example: &Example) -> (String, String) {
+    let name = if example.column.is_empty() { "the table" } else { &example.column };
+    (String::new(), name.to_owned())
+}
+
 /// The name of a row's key column and its value, or no name and all that names the row.
 fn row(example: &Example, values: Values) -> (String, String) {
-    let value = match (values, &example.value) {
-        (Values::Shown, value) if !example.column.is_empty() => {
-            let value = value.as_deref().map(|text| mask::value(&example.column, text, values).to_string());
-            format!(" ({} {})", example.column, value.as_deref().unwrap_or("NULL"))
-        }
-        _ => String::new(),
+    let is_key = example.key.iter().any(|(column, _)| *column == example.column);
+    let value = if values == Values::Shown && !example.column.is_empty() && !is_key {
+        let value = example.value.as_deref().map(|text| mask::value(&example.column, text, values).to_string());
+        format!(" ({} {})", example.column, value.as_deref().unwrap_or("NULL"))
+    } else {
+        String::new()
     };
     match example.key.as_slice() {
-        [] if example.column.is_empty() => (String::new(), "the table".to_owned()),
-        [] if value.is_empty() => (String::new(), example.column.clone()),
         [] => (String::new(), format!("a row without key{value}")),
         [(column, key)] => (column.clone(), format!("{}{value}", mask::key_value(column, key, values))),
         key => (String::new(), format!("{}{value}", mask::key(key, values))),
@@ -164,7 +186,7 @@ mod tests {
 
     #[test]
     fn shares_are_never_rounded_to_nothing_or_all() {
-        let told = |violations, of| Told { violations, of, groups: None, about_schema: false };
+        let told = |violations, of| Told { violations, of, groups: None, several: false, about_schema: false };
         for (violations, of, percent, words) in [
             (25, Some(25), Some("100%"), "25 of 25 rows"),
             (1, Some(1_000_000), Some("under 0.1%"), "1 of 1,000,000 rows"),
@@ -180,29 +202,34 @@ mod tests {
 
     #[test]
     fn examples_are_masked_and_said_once() {
-        let of = [
+        let mut of = outcome().results[0].clone();
+        of.examples = vec![
             example("tblClaim", &[("ClaimID", "1")], "DOB", Some("1980-01-01")),
             example("tblClaim", &[("ClaimID", "2")], "DOB", None),
-            example("tblICDCodes", &[("ICDCode", "A00")], "", None),
+            example("tblICDCodes", &[("ICDCode", "A00")], "ICDCode", Some("A00")),
             example("tblICDCodes", &[("ICDCode", "A01")], "", None),
             example("tblX", &[("RoleID", "1"), ("Code", "c")], "Password", Some("x")),
-            example("tblExtra", &[], "Column", None),
-            example("tblOther", &[], "", None),
+            example("tblNoKey", &[], "Column", Some("y")),
         ];
-        let lines = |values| examples(&of, values).into_iter().map(|(t, k)| format!("{t}: {k}")).collect::<Vec<_>>();
+        let lines = |values| examples(&of, 9, values).into_iter().map(|(t, k)| format!("{t}: {k}")).collect::<Vec<_>>();
         assert_eq!(
             lines(Values::Masked),
             [
                 "tblClaim: ClaimID 1, 2",
                 "tblICDCodes: ICDCode ***",
                 "tblX: RoleID 1, Code ***",
-                "tblExtra: Column",
-                "tblOther: the table"
+                "tblNoKey: a row without key",
             ]
         );
-        let shown = lines(Values::Shown);
-        assert_eq!(shown[0], "tblClaim: ClaimID 1 (DOB 1980-01-01), 2 (DOB NULL)");
-        assert_eq!(shown[2], "tblX: RoleID 1, Code c (Password ***)");
+        assert_eq!(
+            lines(Values::Shown),
+            [
+                "tblClaim: ClaimID 1 (DOB 1980-01-01), 2 (DOB NULL)",
+                "tblICDCodes: ICDCode A00, A01",
+                "tblX: RoleID 1, Code c (Password ***)",
+                "tblNoKey: a row without key (Column y)",
+            ]
+        );
     }
 
     #[test]

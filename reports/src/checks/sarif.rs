@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use imis_checks::outcome::{CheckResult, Outcome, PartResult, Severity, Status};
 use serde_json::{Value, json};
 
+use super::looked::is_about_schema;
 use super::result::Told;
 use super::verdict::has_failed;
 
@@ -101,20 +102,20 @@ fn distinct(mut tags: Vec<&str>) -> Vec<&str> {
     tags
 }
 
-fn finding(place: usize, result: &CheckResult, part: &PartResult, rows: &HashMap<String, u64>) -> Value {
+fn finding(rule: usize, result: &CheckResult, part: &PartResult, rows: &HashMap<String, u64>) -> Value {
     let told = Told::part(part, rows);
-    let (name, qualified, kind) = if part.column.is_empty() {
-        (part.table.as_str(), part.table.clone(), "table")
+    let places = if is_about_schema(&part.table) {
+        result.examples.iter().map(|example| place_of(&example.table, &example.column)).collect()
     } else {
-        (part.column.as_str(), format!("{}.{}", part.table, part.column), "column")
+        vec![place_of(&part.table, &part.column)]
     };
-    let what = if part.what.is_empty() { &result.about.title } else { &part.what };
+    let what = if part.what.is_empty() { String::new() } else { format!(" ({})", part.what) };
     let mut finding = json!({
         "ruleId": result.about.id,
-        "ruleIndex": place,
+        "ruleIndex": rule,
         "level": level(part.severity),
-        "message": { "text": format!("{what}: {}", told.words()) },
-        "locations": [{ "logicalLocations": [{ "name": name, "fullyQualifiedName": qualified, "kind": kind }] }],
+        "message": { "text": format!("{}{what}: {}", result.about.title, told.words()) },
+        "locations": places,
         "partialFingerprints": { "imisPart/v1": fingerprint(&[&result.about.id, &part.what, &part.table, &part.column]) },
         "properties": { "violations": part.violations, "rows": part.rows, "groups": part.groups, "severity": part.severity },
     });
@@ -122,6 +123,15 @@ fn finding(place: usize, result: &CheckResult, part: &PartResult, rows: &HashMap
         finding["occurrenceCount"] = part.violations.into();
     }
     finding
+}
+
+/// A column or a table; nothing in SARIF is nearer to a place in a database.
+fn place_of(table: &str, column: &str) -> Value {
+    let (name, qualified, kind) = match column {
+        "" => (table, table.to_owned(), "table"),
+        column => (column, format!("{table}.{column}"), "column"),
+    };
+    json!({ "logicalLocations": [{ "name": name, "fullyQualifiedName": qualified, "kind": kind }] })
 }
 
 /// The same for the same part in every run.

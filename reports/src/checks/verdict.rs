@@ -100,7 +100,7 @@ pub(crate) fn has_failed(result: &CheckResult) -> bool {
 }
 
 /// Whether it looked at something, even if not at everything.
-fn was_carried_out(result: &CheckResult) -> bool {
+pub(crate) fn was_carried_out(result: &CheckResult) -> bool {
     result.parts.iter().any(|part| matches!(part.status, Status::Passed | Status::Failed))
 }
 

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use imis_checks::outcome::{CheckResult, Kahn, Outcome, PartResult, Severity, Status};
 use serde::Serialize;
 
-use super::{Figure, LINES, cut, render};
+use super::{Figure, Head, LINES, cut, render};
 use crate::ReportError;
 use crate::checks::{
     Change, CheckChange, Comparison, SEVERITIES, Tally, Told, Verdict, area_of, examples, has_failed, severity,
-    worst_first,
+    was_carried_out, worst_first,
 };
 use crate::mask::Values;
 use crate::number::{counted, thousands};
@@ -23,16 +23,13 @@ const ALL_EXAMPLES: usize = 2_000;
 const FIRST: usize = 10;
 /// Up to how many failed checks stand open.
 const OPEN: usize = 6;
+/// Up to how many failed checks are printed in full.
+const PRINTED: usize = 200;
 
 #[derive(Serialize)]
 struct Page {
-    title: String,
-    tone: &'static str,
-    badge: &'static str,
-    headline: String,
-    lead: &'static str,
-    facts: Vec<(&'static str, String)>,
-    figures: Vec<Figure>,
+    #[serde(flatten)]
+    head: Head,
     first: Vec<First>,
     more_first: usize,
     compared: Option<Compared>,
@@ -40,7 +37,9 @@ struct Page {
     errored: Vec<[String; 3]>,
     more_errored: usize,
     areas: Vec<Area>,
+    printed: bool,
     not_applicable: Vec<[String; 3]>,
+    absent: String,
     more_not_applicable: usize,
     off: Vec<(String, String)>,
     parameters: Vec<(String, String)>,
@@ -167,7 +166,6 @@ pub fn checks_page(outcome: &Outcome, compared: Option<&Comparison>, values: Val
     ];
     if let Some(compared) = compared {
         figures.push(Figure::alarming(compared.total.new, "new violations"));
-        figures.push(Figure::new(compared.total.gone, "violations gone"));
     }
     let listed = |status| {
         let of = outcome.results.iter().filter(move |result| result.status == status);
@@ -187,13 +185,15 @@ pub fn checks_page(outcome: &Outcome, compared: Option<&Comparison>, values: Val
     render(
         "checks.html",
         Page {
-            title: "Data-quality checks".to_owned(),
-            tone,
-            badge,
-            headline: verdict.sentence(outcome),
-            lead,
-            facts: facts(outcome, compared),
-            figures,
+            head: Head {
+                title: "Data-quality checks".to_owned(),
+                tone,
+                badge,
+                headline: verdict.sentence(outcome),
+                lead: lead.to_owned(),
+                facts: facts(outcome, compared),
+                figures,
+            },
             first,
             more_first,
             compared: compared.map(since_then),
@@ -201,7 +201,12 @@ pub fn checks_page(outcome: &Outcome, compared: Option<&Comparison>, values: Val
             errored,
             more_errored,
             areas: areas.into_iter().map(|(area, _)| area).collect(),
+            printed: failed.len() <= PRINTED,
             not_applicable,
+            absent: match outcome.count(Status::NotApplicable) as u64 {
+                1 => "1 check is".to_owned(),
+                number => format!("{} are", counted(number, "check")),
+            },
             more_not_applicable,
             off: outcome.off.iter().map(|off| (off.id.clone(), off.why.clone())).collect(),
             parameters: outcome.parameters.clone(),
@@ -420,7 +425,9 @@ impl Areas<'_> {
             if severities.is_empty() && passed.is_empty() {
                 continue;
             }
-            let told = format!("{} of {} failed", tally.failed, counted(tally.failed + tally.passed, "check"));
+            let failed = results.iter().filter(|result| has_failed(result)).count() as u64;
+            let all = results.iter().filter(|result| was_carried_out(result)).count() as u64;
+            let told = format!("{} of {} failed", thousands(failed), counted(all, "check"));
             areas.push((Area { title, anchor: format!("area-{place}"), told, severities, passed, more_passed }, tally));
         }
         areas
@@ -438,10 +445,9 @@ impl Areas<'_> {
             (parts, more_parts) = cut(of.into_iter().map(|part| self.part(part)).collect(), room);
             *parts_left -= parts.len();
         }
-        let all = result.examples.len();
-        let chosen = result.examples.get(..all.min(*examples_left)).unwrap_or_default();
-        *examples_left -= chosen.len();
-        let more = result.violations.saturating_sub(chosen.len() as u64);
+        let chosen = result.examples.len().min(*examples_left);
+        *examples_left -= chosen;
+        let more = result.violations.saturating_sub(chosen as u64);
         let mut tags = vec![format!("Pack {}", about.pack), about.kahn.to_string()];
         tags.extend(about.tags.iter().cloned());
         Check {
@@ -462,7 +468,7 @@ impl Areas<'_> {
             about: tags.join(" · "),
             parts,
             more_parts,
-            examples: examples(chosen, self.values),
+            examples: examples(result, chosen, self.values),
             more_examples: if more > 0 { thousands(more) } else { String::new() },
             unfinished: match result.status {
                 Status::Errored => result.reason.clone().unwrap_or_default(),
@@ -498,4 +504,42 @@ fn since(change: &Change) -> Vec<(&'static str, String)> {
         said.push(("still", format!("{before} before, {now} now")));
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_checks;
+
+    #[test]
+    fn the_page_says_what_failed_and_what_to_do() {
+        let (outcome, compared) = (sample_checks::outcome(), sample_checks::comparison());
+        let page = checks_page(&outcome, Some(&compared), Values::Masked).unwrap();
+        let main = page.split_once("<main>").unwrap().1;
+        insta::assert_snapshot!(main);
+        assert!(!page.contains("070707070") && !page.contains("A00.1"));
+        let shown = checks_page(&outcome, None, Values::Shown).unwrap();
+        assert!(shown.contains("CHFID 070707070") && shown.contains("keep this folder to yourself"), "{shown}");
+    }
+
+    #[test]
+    fn a_page_of_sound_data_says_so() {
+        let mut outcome = sample_checks::outcome();
+        outcome.results.retain(|result| result.status == Status::Passed);
+        let page = checks_page(&outcome, None, Values::Masked).unwrap();
+        assert!(
+            page.contains("Sound: no row breaks any of the 2 checks") && !page.contains("Look at these first"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn three_thousand_results_and_a_million_violations_are_a_page_that_opens_at_once() {
+        let outcome = sample_checks::country(3_000, 333);
+        assert!(outcome.results.iter().map(|result| result.violations).sum::<u64>() > 1_000_000);
+        let page = checks_page(&outcome, None, Values::Masked).unwrap();
+        assert!(page.len() < 6_000_000, "{} bytes", page.len());
+        assert!(page.contains("Z2999"), "every check is there");
+        assert!(!page.contains("planted-value"));
+    }
 }

@@ -3,7 +3,7 @@
 use imis_schemas::compare::{Change, Comparison, Difference, Fit, KINDS, Kind};
 use serde::Serialize;
 
-use super::{Figure, LINES, cut, render};
+use super::{Figure, Head, LINES, cut, render};
 use crate::ReportError;
 use crate::comparison::{diff_lines, not_compared, of_kind, remark, side, sides, sign, tables, title, verdict, what};
 use crate::number::thousands;
@@ -18,13 +18,8 @@ const DIFFERENCES: usize = 4_000;
 
 #[derive(Serialize)]
 struct Page {
-    title: &'static str,
-    tone: &'static str,
-    badge: &'static str,
-    headline: String,
-    lead: &'static str,
-    facts: Vec<(&'static str, String)>,
-    figures: Vec<Figure>,
+    #[serde(flatten)]
+    head: Head,
     rowless: bool,
     summary: Vec<[String; 7]>,
     only: Vec<Only>,
@@ -160,19 +155,21 @@ pub fn comparison_page(found: &Comparison) -> Result<String, ReportError> {
     render(
         "comparison.html",
         Page {
-            title: "Comparison of two schemas",
-            tone: if found.differs { "warning" } else { "good" },
-            badge: if found.differs { "Differs" } else { "Equal" },
-            headline: verdict(found),
-            lead: lead(found),
-            facts: vec![("A", side(&found.a)), ("B", side(&found.b))],
-            figures: vec![
-                Figure::new(found.differences.len() as u64, "differences"),
-                Figure::new(equal(Kind::Tables), "tables with one name"),
-                Figure::new(equal(Kind::Columns), "columns with one name"),
-                Figure::alarming(narrower, "columns narrower in B"),
-                Figure::new(guessed, "guesses at another name"),
-            ],
+            head: Head {
+                title: "Comparison of two schemas".to_owned(),
+                tone: if found.differs { "warning" } else { "good" },
+                badge: if found.differs { "Differs" } else { "Equal" },
+                headline: verdict(found),
+                lead: lead(found).to_owned(),
+                facts: vec![("A", side(&found.a)), ("B", side(&found.b))],
+                figures: vec![
+                    Figure::new(found.differences.len() as u64, "differences"),
+                    Figure::new(equal(Kind::Tables), "tables with one name"),
+                    Figure::new(equal(Kind::Columns), "columns with one name"),
+                    Figure::alarming(narrower, "columns narrower in B"),
+                    Figure::new(guessed, "guesses at another name"),
+                ],
+            },
             rowless: true,
             summary: summary.collect(),
             only: only.into_iter().filter(|only| !only.names.is_empty()).collect(),

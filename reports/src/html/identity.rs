@@ -3,7 +3,7 @@
 use imis_schemas::identify::{Difference, Level};
 use serde::Serialize;
 
-use super::{Figure, LINES, cut, render};
+use super::{Figure, Head, LINES, cut, render};
 use crate::ReportError;
 use crate::identity::{Identity, level, place};
 use crate::number::counted;
@@ -11,13 +11,8 @@ use crate::words;
 
 #[derive(Serialize)]
 struct Page<'a> {
-    title: String,
-    tone: &'static str,
-    badge: &'static str,
-    headline: String,
-    lead: String,
-    facts: Vec<(&'static str, String)>,
-    figures: Vec<Figure>,
+    #[serde(flatten)]
+    head: Head,
     runner_up: &'a str,
     decided: Vec<&'a str>,
     more_decided: usize,
@@ -100,29 +95,31 @@ pub fn identity_page(identity: &Identity) -> Result<String, ReportError> {
     render(
         "identity.html",
         Page {
-            title: "Release of a database".to_owned(),
-            tone: match found.confidence.level {
-                Level::Certain | Level::High => "good",
-                Level::Fair => "warning",
-                Level::Low => "bad",
+            head: Head {
+                title: "Release of a database".to_owned(),
+                tone: match found.confidence.level {
+                    Level::Certain | Level::High => "good",
+                    Level::Fair => "warning",
+                    Level::Low => "bad",
+                },
+                badge: level(found.confidence.level),
+                headline: format!("{}: {}", identity.release(), counted(found.distance as u64, "difference")),
+                lead: format!("How sure: {}.", identity.sure()),
+                facts: vec![
+                    ("Database", identity.location.clone()),
+                    ("Tables of the release", format!("{there} of {all} are there")),
+                    ("Next release", identity.runner_up()),
+                ],
+                figures: vec![
+                    Figure::new(found.added.len() as u64, "added"),
+                    Figure::new(found.changed.len() as u64, "changed"),
+                    Figure::new(found.removed.len() as u64, "removed"),
+                    Figure::alarming(
+                        found.collisions.iter().filter(|c| !c.alike).count() as u64,
+                        "names that mean another thing in a later release",
+                    ),
+                ],
             },
-            badge: level(found.confidence.level),
-            headline: format!("{}: {}", identity.release(), counted(found.distance as u64, "difference")),
-            lead: format!("How sure: {}.", identity.sure()),
-            facts: vec![
-                ("Database", identity.location.clone()),
-                ("Tables of the release", format!("{there} of {all} are there")),
-                ("Next release", identity.runner_up()),
-            ],
-            figures: vec![
-                Figure::new(found.added.len() as u64, "added"),
-                Figure::new(found.changed.len() as u64, "changed"),
-                Figure::new(found.removed.len() as u64, "removed"),
-                Figure::alarming(
-                    found.collisions.iter().filter(|c| !c.alike).count() as u64,
-                    "names that mean another thing in a later release",
-                ),
-            ],
             runner_up: found.runner_up.as_ref().map_or("", |next| &next.release),
             decided,
             more_decided,

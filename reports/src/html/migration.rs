@@ -6,7 +6,7 @@ use imis_mappings::account::{Account, RejectedRow, RuleAccount};
 use imis_mappings::plan::Plan;
 use serde::Serialize;
 
-use super::{Change, Figure, LINES, PLACES, cut, moment, render};
+use super::{Change, Figure, Head, LINES, PLACES, cut, moment, render};
 use crate::ReportError;
 use crate::cause;
 use crate::consistency;
@@ -17,13 +17,8 @@ use crate::words;
 
 #[derive(Serialize)]
 struct Page<'a> {
-    title: String,
-    tone: &'static str,
-    badge: &'static str,
-    headline: String,
-    lead: String,
-    facts: Vec<(&'static str, String)>,
-    figures: Vec<Figure>,
+    #[serde(flatten)]
+    head: Head,
     complaints: Vec<String>,
     more_complaints: usize,
     areas: Vec<Area<'a>>,
@@ -97,20 +92,22 @@ pub fn migration_page(account: &Account, plan: Option<&Plan>) -> Result<String, 
     render(
         "migration.html",
         Page {
-            title: format!("Migration {}", account.run),
-            tone,
-            badge,
-            headline,
-            lead: lead(verdict).to_owned(),
-            facts: facts(account),
-            figures: vec![
-                Figure::new(read, "rows read from the old system"),
-                Figure::new(loaded, "of them in the new system"),
-                Figure::alarming(account.rejected(), "rejected, each with a reason"),
-                Figure::new(sum(|r| r.counts.filtered + r.counts.kept), "left out on purpose"),
-                Figure::new(sum(|r| r.repaired), "references repaired"),
-                Figure::new(sum(|r| r.computed), "new rows made by rules"),
-            ],
+            head: Head {
+                title: format!("Migration {}", account.run),
+                tone,
+                badge,
+                headline,
+                lead: lead(verdict).to_owned(),
+                facts: facts(account),
+                figures: vec![
+                    Figure::new(read, "rows read from the old system"),
+                    Figure::new(loaded, "of them in the new system"),
+                    Figure::alarming(account.rejected(), "rejected, each with a reason"),
+                    Figure::new(sum(|r| r.counts.filtered + r.counts.kept), "left out on purpose"),
+                    Figure::new(sum(|r| r.repaired), "references repaired"),
+                    Figure::new(sum(|r| r.computed), "new rows made by rules"),
+                ],
+            },
             complaints,
             more_complaints,
             areas: areas(account),

@@ -6,7 +6,7 @@ use imis_mappings::hazard::Hazard;
 use imis_mappings::plan::Plan;
 use serde::Serialize;
 
-use super::{Change, Figure, LINES, PLACES, cut, moment, render};
+use super::{Change, Figure, Head, LINES, PLACES, cut, moment, render};
 use crate::ReportError;
 use crate::consistency;
 use crate::number::{counted, thousands};
@@ -14,13 +14,8 @@ use crate::words;
 
 #[derive(Serialize)]
 struct Page<'a> {
-    title: String,
-    tone: &'static str,
-    badge: &'static str,
-    headline: String,
-    lead: String,
-    facts: Vec<(&'static str, String)>,
-    figures: Vec<Figure>,
+    #[serde(flatten)]
+    head: Head,
     changes: Vec<Change>,
     rules: Vec<Line<'a>>,
     more_rules: usize,
@@ -61,7 +56,7 @@ pub fn plan_page(plan: &Plan) -> Result<String, ReportError> {
     render(
         "plan.html",
         Page {
-            title: "Plan of a migration".to_owned(),
+            head: Head {            title: "Plan of a migration".to_owned(),
             tone: "plan",
             badge: "Plan",
             headline: format!("{} would be read by {}.", counted(rows, "row"), counted(plan.rules.len() as u64, "rule")),
@@ -85,6 +80,7 @@ pub fn plan_page(plan: &Plan) -> Result<String, ReportError> {
                 Figure::new(existing.values().sum(), "rows already in the new system"),
                 Figure::alarming(plan.hazards.len() as u64, "places where something may be lost"),
             ],
+            },
             changes,
             rules,
             more_rules,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use imis_mappings::verify::{Mode, Status, Verification};
 use serde::Serialize;
 
-use super::{Figure, LINES, cut, moment, render};
+use super::{Figure, Head, LINES, cut, moment, render};
 use crate::ReportError;
 use crate::consistency;
 use crate::mask::Values;
@@ -17,13 +17,8 @@ use crate::words;
 
 #[derive(Serialize)]
 struct Page {
-    title: String,
-    tone: &'static str,
-    badge: &'static str,
-    headline: String,
-    lead: &'static str,
-    facts: Vec<(&'static str, String)>,
-    figures: Vec<Figure>,
+    #[serde(flatten)]
+    head: Head,
     complaints: Vec<String>,
     areas: Vec<AreaLine>,
     totals: Vec<[String; 6]>,
@@ -125,28 +120,30 @@ pub fn verification_page(found: &Verification, values: Values) -> Result<String,
     render(
         "verification.html",
         Page {
-            title: match found.mode {
-                Mode::Migration => "Verification of a migration".to_owned(),
-                Mode::SameShape => "Comparison of two databases".to_owned(),
+            head: Head {
+                title: match found.mode {
+                    Mode::Migration => "Verification of a migration".to_owned(),
+                    Mode::SameShape => "Comparison of two databases".to_owned(),
+                },
+                tone,
+                badge,
+                headline: match proof {
+                    Proof::Differs => "The two sides differ.".to_owned(),
+                    Proof::Disturbed => {
+                        "Somebody wrote while it was read; what was compared may be of several moments.".to_owned()
+                    }
+                    _ => proof.sentence(found),
+                },
+                lead: lead(proof).to_owned(),
+                facts: facts(found),
+                figures: vec![
+                    Figure::new(sum(|t| t.to_rows), "rows compared"),
+                    Figure::new(sum(|t| t.equal), "rows equal"),
+                    Figure::alarming(found.unexplained(), "rows differ without a reason"),
+                    Figure::new(found.explained(), "rows explained by a named rule"),
+                    Figure::new(equal_totals, "totals equal"),
+                ],
             },
-            tone,
-            badge,
-            headline: match proof {
-                Proof::Differs => "The two sides differ.".to_owned(),
-                Proof::Disturbed => {
-                    "Somebody wrote while it was read; what was compared may be of several moments.".to_owned()
-                }
-                _ => proof.sentence(found),
-            },
-            lead: lead(proof),
-            facts: facts(found),
-            figures: vec![
-                Figure::new(sum(|t| t.to_rows), "rows compared"),
-                Figure::new(sum(|t| t.equal), "rows equal"),
-                Figure::alarming(found.unexplained(), "rows differ without a reason"),
-                Figure::new(found.explained(), "rows explained by a named rule"),
-                Figure::new(equal_totals, "totals equal"),
-            ],
             complaints: if found.holds() { Vec::new() } else { complaints(found) },
             areas: found
                 .areas

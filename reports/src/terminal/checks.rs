@@ -121,7 +121,7 @@ fn one(result: &CheckResult, rows: &HashMap<String, u64>, compared: Option<&Comp
     said += &change.filter(|said| !said.is_empty()).map_or(String::new(), |change| format!("; {change}"));
     match told.share() {
         Some(share) => {
-            text += &format!("{lead}{}  {}", bar(share, tint(severity(result)), style), hanging(&said, style))
+            text += &format!("{lead}{}  {}", bar(share, tint(severity(result)), style), behind_bar(&said, style))
         }
         None => text += &wrapped(&format!("{lead}{said}"), style, INDENT),
     }
@@ -137,7 +137,7 @@ fn one(result: &CheckResult, rows: &HashMap<String, u64>, compared: Option<&Comp
             line(&format!("- and {} (-v shows them)", counted((failed.len() - shown) as u64, "more part")));
         }
     }
-    for (table, keys) in examples(&result.examples, style.values) {
+    for (table, keys) in examples(result, usize::MAX, style.values) {
         let more = if told.violations > result.examples.len() as u64 { ", ..." } else { "" };
         line(&format!("{table}: {keys}{more}"));
     }
@@ -173,7 +173,7 @@ fn bar(share: f64, tint: Tint, style: &Style) -> String {
 }
 
 /// A text that goes on behind the bar.
-fn hanging(text: &str, style: &Style) -> String {
+fn behind_bar(text: &str, style: &Style) -> String {
     let start = INDENT + bar_width(style) + 2;
     let lines = wrapped(&format!("{}{text}", " ".repeat(start)), style, start);
     lines.get(start..).unwrap_or_default().to_owned()
@@ -231,7 +231,8 @@ fn not_applicable(outcome: &Outcome, style: &Style) -> String {
 }
 
 fn comparison(compared: &Comparison, style: &Style) -> String {
-    let mut text = style.heading(&format!("Since run {} of {}", compared.run, compared.as_of));
+    let title = wrapped(&format!("Since run {} of {}", compared.run, compared.as_of), style, 2);
+    let mut text = style.heading(title.trim_end());
     let total = &compared.total;
     let mut cells = vec![Cell::Alarm(total.new), total.gone.into(), total.still.into()];
     let mut headers = vec!["new", "gone", "still there"];

@@ -2,8 +2,7 @@
 
 use imis_mappings::explain::{Explanation, Side, Way};
 
-use super::{Cell, Style, facts, table};
-use crate::escape;
+use super::{Cell, Style, facts, labelled, table};
 
 /// Where a table or column goes to and comes from, for people.
 pub fn explanation(told: &Explanation, style: &Style) -> String {
@@ -37,7 +36,7 @@ fn ways(side: &Side, heading: &str, style: &Style) -> String {
         text += &one(way, style);
     }
     if let Some(otherwise) = &side.otherwise {
-        text += &wrapped("", otherwise, 0, style);
+        text += &labelled(&[("", otherwise.clone())], style);
     }
     if !side.columns.is_empty() {
         let rows: Vec<Vec<Cell>> = side
@@ -72,32 +71,5 @@ fn one(way: &Way, style: &Style) -> String {
     lines.extend(way.why.as_ref().map(|why| ("why", why.clone())));
     lines.extend(way.key.as_ref().map(|key| ("key", key.clone())));
     lines.extend(way.notes.iter().map(|note| ("note", note.clone())));
-    let width = lines.iter().map(|(label, _)| label.len()).max().unwrap_or_default();
-    lines.iter().map(|(label, line)| wrapped(label, line, width, style)).collect()
-}
-
-/// A label and a text that goes on under itself where the terminal ends.
-fn wrapped(label: &str, text: &str, width: usize, style: &Style) -> String {
-    let indent = if width == 0 { 0 } else { width + 2 };
-    let room = style.width.map_or(usize::MAX, |columns| usize::from(columns).saturating_sub(indent).max(24));
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in escape::terminal(text).split_whitespace() {
-        let fits =
-            lines.last().is_some_and(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= room);
-        if !fits {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    let mut out = String::new();
-    for (at, line) in lines.iter().enumerate() {
-        let label = if at == 0 { label } else { "" };
-        out += &if indent == 0 { format!("{line}\n") } else { format!("{label:width$}  {line}\n") };
-    }
-    out
+    labelled(&lines, style)
 }
