@@ -139,6 +139,9 @@ mod tests {
             let page = migration_page(&account, Some(&sample::plan())).unwrap();
             std::fs::write(folder.join(format!("{name}.html")), page).unwrap();
         }
+        let profile = crate::sample_profile::profile();
+        std::fs::write(folder.join("profile.html"), profile_page(&profile, crate::mask::Values::Masked).unwrap())
+            .unwrap();
         let checked = sample_checks::outcome();
         let mut sound = checked.clone();
         sound.results.retain(|result| result.status == imis_checks::outcome::Status::Passed);

@@ -29,6 +29,8 @@ mod words;
 mod sample;
 #[cfg(test)]
 mod sample_checks;
+#[cfg(test)]
+mod sample_profile;
 
 pub use diff::{rows_diff, schema_diff};
 pub use error::ReportError;

@@ -277,3 +277,118 @@ pub(crate) fn shapes(seen: &Seen<'_>) -> Value {
 pub(crate) fn top(seen: &Seen<'_>) -> Value {
     seen.top().map(|(value, count)| json!({ "value": value.to_string(), "count": count })).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample_profile as sample;
+    use crate::terminal::{self, Style};
+
+    /// Everything that a report of a profile says, as one text.
+    fn everything(profile: &Profile, values: Values) -> String {
+        let bytes = crate::profile_parquet(profile, values).unwrap();
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(bytes::Bytes::from(bytes), 10_000);
+        let batches: Vec<_> = reader.unwrap().map(Result::unwrap).collect();
+        let mut text: String = batches.iter().flat_map(|b| b.columns()).map(|column| format!("{column:?}")).collect();
+        for width in [Some(80), Some(120), None] {
+            for verbose in [false, true] {
+                text += &terminal::profile(profile, &Style { width, verbose, values, color: false });
+            }
+        }
+        text + &crate::profile_page(profile, values).unwrap() + &profile_summary(profile, values).to_string()
+    }
+
+    #[test]
+    fn who_is_somebody_is_masked_and_codes_and_ranges_are_not() {
+        let text = everything(&sample::profile(), Values::Masked);
+        for bad in
+            ["105000001", "105000002", "Adhikari", "hunter", "other-hash", "Madame", "a{6}-a{4}", ">Ba<", "Ba 30%"]
+        {
+            assert!(!text.contains(bad), "{bad} is shown");
+        }
+        for good in
+            ["1893-02-01", "Dispensary", "Hospital", "-5.00", "1000.00", "100.00", "9{9}", "9{8}A", "Aa{7}", "false"]
+        {
+            assert!(text.contains(good), "{good} is not shown");
+        }
+        // A value of four rows among codes is nobody's business, unless it is as short as a code.
+        assert!(!text.contains("17.35"), "a value of few rows is shown");
+        let shown = everything(&sample::profile(), Values::Shown);
+        for good in ["105000001", "Adhikari-Ochieng", "Madame X", "17.35"] {
+            assert!(shown.contains(good), "{good} is not shown");
+        }
+        for secret in ["hunter", "other-hash", "a{6}-a{4}"] {
+            assert!(!shown.contains(secret), "{secret} is shown");
+        }
+    }
+
+    #[test]
+    fn names_of_a_small_table_are_no_codes() {
+        // Each value once or twice: names, whatever the column is called.
+        let mut profile = sample::profile();
+        let mut few = sample::text("Bezeichnung", 3, &[("Nirmala Devi", 2), ("Om", 1), ("Zoe", 1)], &[]);
+        few.rows = 4;
+        profile.tables = vec![sample::table("tblOwn", vec![few])];
+        let text = everything(&profile, Values::Masked);
+        assert!(!text.contains("Nirmala") && !text.contains("Zoe"), "{text}");
+    }
+
+    #[test]
+    fn what_is_hostile_stays_text() {
+        let evil = "<script>alert(1)</script>\"'><img src=x>\u{202e}=cmd()";
+        let mut profile = sample::profile();
+        profile.location = evil.into();
+        profile.notes = vec![evil.into()];
+        for table in &mut profile.tables {
+            table.table.name = evil.into();
+            table.unread = table.unread.as_ref().map(|_| evil.into());
+            table.unread_columns = vec![(evil.into(), evil.into())];
+            for column in &mut table.columns {
+                column.column = evil.into();
+                column.data_type = evil.into();
+                column.roles.push(KeyRole::Foreign(evil.into()));
+                column.min = column.min.as_ref().map(|_| evil.into());
+                column.top.iter_mut().for_each(|top| top.value = evil.into());
+                column.shapes.iter_mut().for_each(|shape| shape.shape = evil.into());
+            }
+        }
+        let page = crate::profile_page(&profile, Values::Shown).unwrap();
+        for bad in ["<script", "<img", "\u{202e}", "\"'>"] {
+            assert!(!page.contains(bad), "{bad} in the page");
+        }
+        let text = terminal::profile(&profile, &Style { values: Values::Shown, ..Style::default() });
+        assert!(!text.contains('\u{202e}'), "{text}");
+    }
+
+    #[test]
+    fn shares_never_say_all_or_nothing_for_some() {
+        for (part, of, expected) in [
+            (0, 10, "0"),
+            (10, 10, "100%"),
+            (0, 0, "0"),
+            (1, 1_000_000, "<0.1%"),
+            (999_999, 1_000_000, ">99.9%"),
+            (86, 1_000, "8.6%"),
+            (512, 1_000, "51%"),
+            (9_995, 10_000, ">99.9%"),
+        ] {
+            assert_eq!(share(part, of), expected, "{part} of {of}");
+        }
+    }
+
+    #[test]
+    fn a_huge_database_is_a_page_that_opens() {
+        let mut profile = sample::profile();
+        let table = profile.tables[2].clone();
+        profile.tables = (0..400)
+            .map(|n| {
+                let mut table = table.clone();
+                table.table.name = format!("tblOwn{n}");
+                table
+            })
+            .collect();
+        let page = crate::profile_page(&profile, Values::Masked).unwrap();
+        assert!(page.len() < 4_000_000, "{} bytes", page.len());
+        assert!(page.contains("more tables") && page.contains("profile.parquet"));
+    }
+}

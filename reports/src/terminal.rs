@@ -261,6 +261,16 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_fits_a_terminal() {
+        let sample = crate::sample_profile::profile();
+        for width in [80, 120] {
+            let text = profile(&sample, &Style { width: Some(width), ..NARROW });
+            assert!(widest(&text) <= usize::from(width), "{text}");
+            insta::assert_snapshot!(format!("a_profile_of_{width}_columns"), text);
+        }
+    }
+
+    #[test]
     fn long_texts_wrap_and_long_words_break() {
         let narrow = Style { width: Some(20), ..Style::default() };
         assert_eq!(wrapped("  + one two three four five", &narrow, 6), "  + one two three\n      four five\n");

@@ -15,7 +15,7 @@ use super::EXACT;
 use super::column::{Described, Gatherer};
 use super::picture::{KeyRole, Kind, Profile, TableProfile};
 
-/// About how many rows are read as one part.
+/// About how many rows are read as one part, unless it is said otherwise.
 const ROWS_A_PART: u64 = 250_000;
 /// From how many places of a table the rows of a sample come, where it can be split.
 const PLACES: u64 = 10;
@@ -33,13 +33,23 @@ pub struct Options {
     pub exact: usize,
     /// How many parts are read at once.
     pub jobs: usize,
+    /// About how many rows are read as one part.
+    pub rows_a_part: u64,
     /// Bytes a cell at most.
     pub max_cell: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { tables: Vec::new(), columns: Vec::new(), sample: None, exact: EXACT, jobs: 2, max_cell: MAX_CELL }
+        Options {
+            tables: Vec::new(),
+            columns: Vec::new(),
+            sample: None,
+            exact: EXACT,
+            jobs: 2,
+            rows_a_part: ROWS_A_PART,
+            max_cell: MAX_CELL,
+        }
     }
 }
 
@@ -217,13 +227,14 @@ impl Reader {
             Some(sample) => Ok(vec![whole(every, sample, true)]),
             None if splits => {
                 let ranges =
-                    plan_ranges(self.source.as_ref(), &wanted.table, self.engine, counted, ROWS_A_PART).await?;
+                    plan_ranges(self.source.as_ref(), &wanted.table, self.engine, counted, self.options.rows_a_part)
+                        .await?;
                 Ok(ranges
                     .into_iter()
                     .map(|range| Part { range, columns: every.clone(), rows: u64::MAX, counts: true })
                     .collect())
             }
-            None if counted > ROWS_A_PART / 10 && self.options.jobs > 1 && !self.source.splits() => {
+            None if counted > self.options.rows_a_part / 10 && self.options.jobs > 1 && !self.source.splits() => {
                 let groups = groups(&wanted.columns, self.options.jobs);
                 Ok(groups
                     .into_iter()

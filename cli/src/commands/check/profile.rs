@@ -23,6 +23,7 @@ pub(crate) async fn profile(args: CheckProfile, session: &Session) -> Result<u8,
         exact: args.exact,
         jobs: args.jobs,
         max_cell: args.max_cell * 1024 * 1024,
+        ..Options::default()
     };
     let bars = Arc::new(session.bars());
     bars.phase("profile");
