@@ -29,5 +29,5 @@ pub use sarif::checks_sarif;
 pub use summary::checks_summary;
 pub use violations::{Finished, ViolationsFile};
 
-pub(crate) use result::{Told, area_of, examples, severity, worst_first};
+pub(crate) use result::{Told, area_of, examples, named, place, severity, worst_first};
 pub(crate) use verdict::{SEVERITIES, Tally, Verdict, has_failed, was_carried_out};

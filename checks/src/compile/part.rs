@@ -36,8 +36,13 @@ impl Compiler<'_> {
             }
             Ok(sites) => {
                 for site in sites {
-                    let key = if site.names.is_empty() { Vec::new() } else { key_of(&site.table) };
-                    let at = self.push(check, of, part, site.table.name.clone(), key, String::new());
+                    // A virtual table is told from the database's own by its schema, and has no key.
+                    let (table, key) = if site.names.is_empty() {
+                        (format!("{}.{}", site.table.schema, site.table.name), Vec::new())
+                    } else {
+                        (site.table.name.clone(), key_of(&site.table))
+                    };
+                    let at = self.push(check, of, part, table, key, String::new());
                     match self.parameters.fill(&part.what, &part.place, &site.names, As::Plain) {
                         Ok(what) => {
                             self.plan.parts.iter_mut().skip(at).for_each(|planned| planned.what.clone_from(&what))

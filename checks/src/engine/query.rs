@@ -64,7 +64,7 @@ pub(super) async fn run(context: &SessionContext, query: &Query, emitter: &Emitt
         if query.key.is_empty() {
             let first = arrow::compute::filter_record_batch(&batch, &wrong)
                 .map_err(|e| Error::failed("findings cannot be gathered").caused_by(e))?;
-            emitter.take(&broken_places(query.part, planned, &mut tally, &first)?)?;
+            emitter.take(&[broken_places(query.part, planned, &mut tally, &first)?])?;
             continue;
         }
         let shown = (!planned.column.is_empty()).then_some(planned.column.as_str());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use imis_checks::outcome::{CheckResult, Outcome, Severity, Status};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::result::{Told, severity};
+use super::result::{Told, named, severity};
 use super::verdict::has_failed;
 use crate::{ReportError, escape};
 
@@ -81,11 +81,10 @@ fn case(result: &CheckResult, fail_on: Option<Severity>, rows: &HashMap<String, 
 fn description(result: &CheckResult, rows: &HashMap<String, u64>) -> String {
     let about = &result.about;
     let parts = result.parts.iter().filter_map(|part| {
-        let name = if part.column.is_empty() { part.table.clone() } else { format!("{}.{}", part.table, part.column) };
-        let what = if part.what.is_empty() { String::new() } else { format!(" ({})", part.what) };
+        let name = named(part);
         match part.status {
-            Status::Failed => Some(format!("{name}{what}: {}", Told::part(part, rows).words())),
-            Status::Errored => Some(format!("{name}{what}: {}", part.reason.as_deref().unwrap_or("errored"))),
+            Status::Failed => Some(format!("{name}: {}", Told::part(part, rows).words())),
+            Status::Errored => Some(format!("{name}: {}", part.reason.as_deref().unwrap_or("errored"))),
             Status::Passed | Status::NotApplicable => None,
         }
     });

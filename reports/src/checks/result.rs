@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use imis_checks::outcome::{CheckResult, Example, Outcome, PartResult, Severity, Status};
 
-use super::looked::{COLUMN_NAME, TABLE_NAME};
 use super::verdict::has_failed;
 use crate::mask::{self, Values};
 use crate::number::{counted, thousands};
@@ -22,6 +21,20 @@ pub(crate) fn worst_first(outcome: &Outcome) -> Vec<&CheckResult> {
     let mut failed: Vec<&CheckResult> = outcome.results.iter().filter(|result| has_failed(result)).collect();
     failed.sort_by_key(|result| Reverse((severity(result), result.violations)));
     failed
+}
+
+/// Where a part looks: `tblPremium.Receipt`.
+pub(crate) fn place(part: &PartResult) -> String {
+    if part.column.is_empty() { part.table.clone() } else { format!("{}.{}", part.table, part.column) }
+}
+
+/// A part by name: `a receipt used twice (tblPremium.Receipt)`; what names its place does not need it again.
+pub(crate) fn named(part: &PartResult) -> String {
+    match part.what.as_str() {
+        "" => place(part),
+        what if what.contains(&part.table) && what.contains(&part.column) => what.to_owned(),
+        what => format!("{what} ({})", place(part)),
+    }
 }
 
 /// The business area of a check and its place among the areas: that of the tables which broke it, or that it looked at.
@@ -103,7 +116,7 @@ impl Told {
             share if share > 0.0 && share < 0.1 => "under 0.1%".to_owned(),
             share if share < 100.0 && share > 99.9 => "over 99.9%".to_owned(),
             share if share >= 100.0 => "100%".to_owned(),
-            share => format!("{share:.1}%"),
+            share => format!("{share:.1}").trim_end_matches(".0").to_owned() + "%",
         })
     }
 
@@ -143,15 +156,13 @@ pub(crate) fn examples(result: &CheckResult, first: usize, values: Values) -> Ve
     let about_schema = is_about_schema(result);
     let mut tables: Vec<(String, Vec<Keys>)> = Vec::new();
     for example in result.examples.iter().take(first) {
-        let (table, name, text) = if about_schema {
-            let (table, column) = thing(example);
-            (table, String::new(), column.unwrap_or_else(|| "the table".to_owned()))
-        } else {
-            let (name, text) = row(example, values);
-            (example.table.clone(), name, text)
+        let (name, text) = match example.column.as_str() {
+            "" if about_schema => (String::new(), "the table".to_owned()),
+            column if about_schema => (String::new(), column.to_owned()),
+            _ => row(example, values),
         };
-        if tables.last().is_none_or(|(last, _)| *last != table) {
-            tables.push((table, Vec::new()));
+        if tables.last().is_none_or(|(table, _)| *table != example.table) {
+            tables.push((example.table.clone(), Vec::new()));
         }
         let Some((_, keys)) = tables.last_mut() else { continue };
         match keys.iter_mut().find(|(known, _)| *known == name) {
@@ -165,14 +176,6 @@ pub(crate) fn examples(result: &CheckResult, first: usize, values: Values) -> Ve
         if name.is_empty() { texts } else { format!("{name} {texts}") }
     };
     tables.into_iter().map(|(table, keys)| (table, keys.into_iter().map(line).collect::<Vec<_>>().join(", "))).collect()
-}
-
-/// A table and its column, or the table as a whole: what an example of a check about the schema names.
-pub(super) fn thing(example: &Example) -> (String, Option<String>) {
-    let named = |of: &str| example.key.iter().find(|(name, _)| name == of).map(|(_, name)| name.clone());
-    let table = named(TABLE_NAME).unwrap_or_else(|| example.table.clone());
-    let column = if example.key.is_empty() { Some(example.column.clone()) } else { named(COLUMN_NAME) };
-    (table, column.filter(|name| !name.is_empty()))
 }
 
 /// The name of a row's key column and its value, or no name and all that names the row.
@@ -247,10 +250,7 @@ mod tests {
     #[test]
     fn what_is_about_the_schema_names_tables_and_columns() {
         let mut of = outcome().results[4].clone();
-        of.examples = vec![
-            example("imis.unknown", &[("table_name", "tblInsuree"), ("column_name", "Extra")], "", None),
-            example("imis.unknown", &[("table_name", "tblCountry"), ("column_name", "")], "", None),
-        ];
+        of.examples = vec![example("tblInsuree", &[], "Extra", None), example("tblCountry", &[], "", None)];
         let found = examples(&of, 9, Values::Masked);
         let names = [("tblInsuree", "Extra"), ("tblCountry", "the table")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(found, names);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array,
+    ArrayRef, AsArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array,
 };
 use arrow::compute::{cast, nullif};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
@@ -15,7 +15,7 @@ use imis_databases::{Error, ErrorKind};
 
 use super::compare::{Comparison, Previous};
 use super::draft::Draft;
-use super::looked::{COLUMN_NAME, TABLE_NAME, is_about_schema};
+use super::looked::is_about_schema;
 use crate::folder::private_folder;
 use crate::mask::{KeyMask, STARS, Values};
 
@@ -123,15 +123,13 @@ impl Findings for ViolationsFile {
         let key = text(of.rows, "key")?.unwrap_or_else(|| StringArray::new_null(rows));
         // What is about tables and columns has no row, and so no key: the names say all.
         let about_schema = is_about_schema(of.table);
-        let (table, column, key) = if about_schema {
-            let (table, column) = names(of, &key)?;
-            (table, column, StringArray::new_null(rows))
-        } else if of.column.is_empty() {
-            (repeated(of.table, rows), StringArray::new_null(rows), key)
+        let (table, column) = if about_schema {
+            (text(of.rows, "table_name")?, text(of.rows, "column_name")?)
         } else {
-            (repeated(of.table, rows), repeated(of.column, rows), key)
+            (None, (!of.column.is_empty()).then(|| repeated(of.column, rows)))
         };
-        let key_columns = if about_schema { &[] } else { of.key_columns };
+        let table = table.unwrap_or_else(|| repeated(of.table, rows));
+        let column = column.unwrap_or_else(|| StringArray::new_null(rows));
         let value = text(of.rows, "value")?.unwrap_or_else(|| StringArray::new_null(rows));
         let number = match of.rows.column_by_name("key_number") {
             Some(number) => cast(number, &DataType::Int64).map_err(unusable)?.as_primitive::<Int64Type>().clone(),
@@ -141,7 +139,7 @@ impl Findings for ViolationsFile {
             Some(previous) => previous.judge(of, &table, &column, &key),
             None => Int32Array::new_null(rows),
         };
-        let mask = KeyMask::new(key_columns, self.values);
+        let mask = KeyMask::new(of.key_columns, self.values);
         let (key, number) = masked_keys(key, number, &mask)?;
         let shown = self.values == Values::Shown && !is_secret_column(of.column);
         let value: ArrayRef = if shown { Arc::new(value) } else { Arc::new(starred(&value)) };
@@ -151,7 +149,7 @@ impl Findings for ViolationsFile {
             one_word(of.severity.word(), rows),
             Arc::new(table),
             Arc::new(column),
-            one_word(key_columns.join(", ").as_str(), rows),
+            one_word(of.key_columns.join(", ").as_str(), rows),
             Arc::new(key),
             Arc::new(number),
             value,
@@ -159,21 +157,6 @@ impl Findings for ViolationsFile {
             states(state),
         ])
     }
-}
-
-/// The tables and columns that violations are about: columns of their own, or a key of these two names.
-fn names(of: &Violations<'_>, key: &StringArray) -> Result<(StringArray, StringArray), Error> {
-    if let Some(tables) = text(of.rows, TABLE_NAME)? {
-        let columns = text(of.rows, COLUMN_NAME)?;
-        return Ok((tables, columns.unwrap_or_else(|| StringArray::new_null(key.len()))));
-    }
-    let pairs = key.iter().map(|key| {
-        let pairs = key.and_then(|key| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(key).ok());
-        let name = |of: &str| pairs.as_ref().and_then(|pairs| pairs.get(of)?.as_str().map(str::to_owned));
-        (name(TABLE_NAME).unwrap_or_else(|| of.table.to_owned()), name(COLUMN_NAME).filter(|name| !name.is_empty()))
-    });
-    let (tables, columns): (Vec<String>, Vec<Option<String>>) = pairs.unzip();
-    Ok((StringArray::from(tables), StringArray::from(columns)))
 }
 
 /// Keys and their numbers as people may see them.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Figure, Head, LINES, cut, render};
 use crate::ReportError;
 use crate::checks::{
-    Change, CheckChange, Comparison, SEVERITIES, Tally, Told, Verdict, area_of, examples, has_failed, severity,
+    Change, CheckChange, Comparison, SEVERITIES, Tally, Told, Verdict, area_of, examples, has_failed, place, severity,
     was_carried_out, worst_first,
 };
 use crate::mask::Values;
@@ -481,7 +481,7 @@ impl Areas<'_> {
         let told = Told::part(part, self.rows);
         let errored = part.status == Status::Errored;
         Part {
-            place: if part.column.is_empty() { part.table.clone() } else { format!("{}.{}", part.table, part.column) },
+            place: place(part),
             what: part.what.clone(),
             told: if errored { part.reason.clone().unwrap_or_default() } else { told.words() },
             share: if errored { None } else { told.share().map(percent) },

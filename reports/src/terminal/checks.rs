@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use imis_checks::outcome::{CheckResult, Outcome, PartResult, Severity, Status};
 
 use super::{Cell, Style, Tint, facts, paragraph, table, wrapped};
-use crate::checks::{Change, Comparison, SEVERITIES, Tally, Told, Verdict, examples, severity, worst_first};
+use crate::checks::{Change, Comparison, SEVERITIES, Tally, Told, Verdict, examples, named, severity, worst_first};
 use crate::escape;
 use crate::number::{counted, thousands};
 
@@ -130,8 +130,7 @@ fn one(result: &CheckResult, rows: &HashMap<String, u64>, compared: Option<&Comp
     if result.parts.len() > 1 {
         let shown = if style.verbose { failed.len() } else { PARTS };
         for part in failed.iter().take(shown) {
-            let what = if part.what.is_empty() { place(part) } else { format!("{} ({})", part.what, place(part)) };
-            line(&format!("- {what}: {}", Told::part(part, rows).words()));
+            line(&format!("- {}: {}", named(part), Told::part(part, rows).words()));
         }
         if failed.len() > shown {
             line(&format!("- and {} (-v shows them)", counted((failed.len() - shown) as u64, "more part")));
@@ -150,10 +149,6 @@ fn one(result: &CheckResult, rows: &HashMap<String, u64>, compared: Option<&Comp
     }
     line(&format!("imis check explain {}", about.id));
     text
-}
-
-fn place(part: &PartResult) -> String {
-    if part.column.is_empty() { part.table.clone() } else { format!("{}.{}", part.table, part.column) }
 }
 
 /// How wide a bar is.
