@@ -19,6 +19,7 @@ mod official;
 mod oracle;
 mod plan;
 mod planted;
+mod profile;
 mod refusals;
 mod rejects;
 mod releases;
