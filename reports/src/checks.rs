@@ -8,6 +8,7 @@
 mod compare;
 mod draft;
 mod explained;
+mod fingerprint;
 mod gone;
 #[cfg(test)]
 mod harmless;

@@ -72,7 +72,10 @@ impl Compiler<'_> {
             sql: String::new(),
             condition: part.condition.as_ref().map(|c| c.value.clone()).unwrap_or_default(),
             words: words(&part.kind),
-            place: part.place.clone(),
+            place: match &part.kind {
+                Kind::Row(text) | Kind::Query(text) => text.place.clone(),
+                _ => part.place.clone(),
+            },
             ended: None,
             groups: matches!(part.kind, Kind::Unique { .. }),
         });
@@ -252,13 +255,15 @@ impl Compiler<'_> {
                 let (by_names, span) = names.split_at(by.len().min(names.len()));
                 let [from, to] = span else { return Ok(()) };
                 let statement = sql::overlapping(&table, &key, by_names, (from, to), *ends_included, &[&condition]);
-                self.set_sql(at, statement.clone());
+                let folded = imis_databases::query::expression::fold_names(&statement)
+                    .map_err(|error| wrong_sql(&error, &part.place))?;
+                self.set_sql(at, statement);
                 if let Some(planned) = self.plan.parts.get_mut(at) {
                     planned.column = own.unwrap_or_else(|| from.clone());
                 }
                 self.plan.queries.push(Query {
                     part: at,
-                    sql: statement,
+                    sql: folded,
                     tables: vec![table],
                     reads: Vec::new(),
                     key,

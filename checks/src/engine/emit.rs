@@ -66,6 +66,8 @@ pub(super) struct Emitter {
 /// Rows that break a part, on their way out.
 pub(super) struct Broken {
     pub(super) part: usize,
+    /// Table and column, where these are what is wrong, and no row.
+    pub(super) place: Option<(String, String)>,
     pub(super) rows: RecordBatch,
 }
 
@@ -110,14 +112,9 @@ pub(super) fn broken(
         several => (0..count).map(|row| Some(object(key, several, row))).collect(),
     };
     keep_examples(planned, tally, key, &texts, number.as_primitive::<Int64Type>(), &value);
-    let schema = Schema::new(vec![
-        Field::new("key", DataType::Utf8, true),
-        Field::new("key_number", DataType::Int64, true),
-        Field::new("value", DataType::Utf8, true),
-    ]);
     let rows =
-        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(key_text), number, Arc::new(value)]).map_err(trouble)?;
-    Ok(Some(Broken { part, rows }))
+        RecordBatch::try_new(violation_schema(), vec![Arc::new(key_text), number, Arc::new(value)]).map_err(trouble)?;
+    Ok(Some(Broken { part, place: None, rows }))
 }
 
 fn keep_examples(
@@ -160,6 +157,54 @@ fn keep_examples(
     tally.keep_first();
 }
 
+/// What is wrong with tables and columns as a whole: one finding a row of `table_name` and `column_name`.
+pub(super) fn broken_places(
+    part: usize,
+    planned: &PlannedPart,
+    tally: &mut Tally,
+    batch: &RecordBatch,
+) -> Result<Vec<Broken>, Error> {
+    let texts = |name: &str| -> Result<StringArray, Error> {
+        batch.column_by_name(name).map_or_else(|| Ok(StringArray::new_null(batch.num_rows())), text_of)
+    };
+    let (tables, columns) = (texts("table_name")?, texts("column_name")?);
+    let mut all = Vec::new();
+    for row in 0..batch.num_rows() {
+        let cell = |texts: &StringArray| if texts.is_valid(row) { texts.value(row).to_owned() } else { String::new() };
+        let (table, column) = (cell(&tables), cell(&columns));
+        tally.violations += 1;
+        let example = Example {
+            table: table.clone(),
+            key: Vec::new(),
+            column: column.clone(),
+            value: None,
+            what: planned.what.clone(),
+        };
+        tally.examples.push(((None, format!("{table}\u{1f}{column}")), example));
+        let nothing = RecordBatch::try_new(
+            violation_schema(),
+            vec![
+                Arc::new(StringArray::new_null(1)),
+                Arc::new(Int64Array::new_null(1)),
+                Arc::new(StringArray::new_null(1)),
+            ],
+        );
+        let rows = nothing.map_err(|e| Error::failed("findings cannot be gathered").caused_by(e))?;
+        all.push(Broken { part, place: Some((table, column)), rows });
+    }
+    tally.keep_first();
+    Ok(all)
+}
+
+/// The shape of violations on their way out.
+fn violation_schema() -> Arc<Schema> {
+    Arc::new(Schema::new(vec![
+        Field::new("key", DataType::Utf8, true),
+        Field::new("key_number", DataType::Int64, true),
+        Field::new("value", DataType::Utf8, true),
+    ]))
+}
+
 /// A key of several columns as JSON.
 fn object(names: &[String], texts: &[StringArray], row: usize) -> String {
     let pair = |(name, texts): (&String, &StringArray)| {
@@ -193,9 +238,9 @@ impl Emitter {
                 about,
                 severity: part.severity,
                 what: &part.what,
-                table: &part.table,
+                table: broken.place.as_ref().map_or(&part.table, |(table, _)| table),
                 key_columns: &part.key,
-                column: &part.column,
+                column: broken.place.as_ref().map_or(&part.column, |(_, column)| column),
                 rows: &broken.rows,
             })?;
         }

@@ -12,7 +12,7 @@ use imis_databases::query::{Means, session_with};
 use imis_databases::{Error, ErrorKind};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::emit::{Emitter, Tally, broken};
+use super::emit::{Emitter, Tally, broken, broken_places};
 use crate::compile::Query;
 use crate::functions;
 
@@ -61,6 +61,12 @@ pub(super) async fn run(context: &SessionContext, query: &Query, emitter: &Emitt
         };
         let wrong = first_of(&batch, &key, &mut seen)?;
         given += wrong.true_count();
+        if query.key.is_empty() {
+            let first = arrow::compute::filter_record_batch(&batch, &wrong)
+                .map_err(|e| Error::failed("findings cannot be gathered").caused_by(e))?;
+            emitter.take(&broken_places(query.part, planned, &mut tally, &first)?)?;
+            continue;
+        }
         let shown = (!planned.column.is_empty()).then_some(planned.column.as_str());
         if let Some(more) = broken(query.part, planned, &mut tally, &batch, &key, shown, &wrong)? {
             emitter.take(&[more])?;

@@ -3,6 +3,7 @@
 // Helpers of tests are no tests for clippy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
 
+mod checks;
 mod clean;
 mod consistency;
 mod country;

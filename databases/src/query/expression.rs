@@ -265,6 +265,13 @@ fn refuse_overflow(context: &SessionContext, coerced: &Expr, schema: &DFSchema) 
     let one = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options).ok();
     let mut refused = None;
     let _ = coerced.apply(|e| {
+        if let Expr::BinaryExpr(binary) = e
+            && matches!(binary.op, Operator::Divide | Operator::Modulo)
+            && is_nought(&binary.right)
+        {
+            refused = Some(format!("`{}` divides by zero in every row", e.human_display()));
+            return Ok(TreeNodeRecursion::Stop);
+        }
         let arithmetic = matches!(e, Expr::BinaryExpr(_) | Expr::Cast(_) | Expr::Negative(_));
         if !arithmetic || !e.column_refs().is_empty() {
             return Ok(TreeNodeRecursion::Continue);
@@ -281,6 +288,13 @@ fn refuse_overflow(context: &SessionContext, coerced: &Expr, schema: &DFSchema) 
         Ok(TreeNodeRecursion::Jump)
     });
     refused.map_or(Ok(()), |text| Err(ExpressionError::Wrong(text)))
+}
+
+/// Whether an expression is the number zero.
+fn is_nought(expr: &Expr) -> bool {
+    let Expr::Literal(value, _) = expr else { return false };
+    let zero = datafusion::common::ScalarValue::new_zero(&value.data_type());
+    value.data_type().is_numeric() && zero.is_ok_and(|zero| zero == *value)
 }
 
 /// The families between which nothing is coerced.

@@ -1,7 +1,7 @@
 //! Two runs of checks side by side: what is new, what is gone, what is still there.
 //!
 //! A violation is the same in both runs if check, part, table, key and column are. Of the run before, a fingerprint of 16 bytes is
-//! held for each violation, and a bit that says whether it was met again. Rows whose key is masked in that run's file, or that
+//! held for each violation, with a bit that says whether it was met again. Rows whose key is masked in that run's file, or that
 //! have no key, cannot be told one by one: they are counted on both sides.
 
 use std::collections::HashMap;
@@ -12,11 +12,11 @@ use arrow::array::{Array, Int32Array, StringArray};
 use imis_checks::outcome::{Outcome, Status, Violations};
 use imis_databases::{Error, ErrorKind};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use super::draft::{Draft, RUN};
+use super::fingerprint::{Fingerprints, PartKey};
 use super::gone::Gone;
 use super::looked::{Looked, is_about_schema};
 use super::violations::{VIOLATIONS, text};
@@ -133,10 +133,8 @@ pub struct Previous {
     summary: Summary,
     looked: Looked,
     values: Values,
-    /// Fingerprints of its violations, sorted, each once.
-    known: Vec<u128>,
-    /// A bit for each of them: met again.
-    met: Vec<u64>,
+    /// Its violations, and whether they were met again.
+    known: Fingerprints,
     changes: HashMap<String, Change>,
 }
 
@@ -163,20 +161,19 @@ impl Previous {
             summary,
             looked,
             values,
-            known: Vec::new(),
-            met: Vec::new(),
+            known: Fingerprints::default(),
             changes: HashMap::new(),
         };
         let mut known = Vec::new();
-        let (reader, rows) = previous.violations(true)?;
+        let (reader, rows) = previous.violations(Some(IDENTITY))?;
         // The file says how many rows it has; whether that is so is seen while it is read.
         let _ = known.try_reserve(usize::try_from(rows).unwrap_or(usize::MAX).min(1 << 26));
         let mut read = 0_u64;
-        for batch in reader {
+        for batch in reader.build().map_err(|e| damaged(&previous.folder, e))? {
             let batch = batch.map_err(|e| damaged(&previous.folder, e))?;
             read += batch.num_rows() as u64;
             let rows = Rows::of(&previous.folder, &batch)?;
-            rows.each(&previous.looked, |_, part, key| known.extend(part.fingerprint(key)));
+            rows.each(&previous.looked, |part, key| known.extend(part.fingerprint(key)));
         }
         let counted: u64 = previous.summary.checks.iter().map(|check| check.violations).sum();
         if read != counted {
@@ -189,10 +186,7 @@ impl Previous {
             )
             .with_help("the files of the folder are not of one run; check again with --report"));
         }
-        known.sort_unstable();
-        known.dedup();
-        previous.met = vec![0; known.len().div_ceil(64)];
-        previous.known = known;
+        previous.known = Fingerprints::of(known);
         Ok(previous)
     }
 
@@ -226,7 +220,7 @@ impl Previous {
         let (id, what) = (of.about.id.as_str(), of.what);
         let mask = KeyMask::new(of.key_columns, self.values);
         let about_schema = is_about_schema(of.table);
-        let (looked, known, met) = (&self.looked, &self.known, &mut self.met);
+        let (looked, known) = (&self.looked, &mut self.known);
         let mut change = Change::default();
         let mut part = PartKey::new(id, what, of.table, of.column, about_schema);
         let mut at = looked.at(id, what, of.table, of.column);
@@ -246,19 +240,13 @@ impl Previous {
                 change.counted_now += 1;
                 return None;
             };
-            Some(match known.binary_search(&fingerprint) {
-                Ok(place) => {
-                    if let Some(bits) = met.get_mut(place / 64) {
-                        *bits |= 1 << (place % 64);
-                    }
-                    change.still += 1;
-                    STILL
-                }
-                Err(_) => {
-                    change.new += 1;
-                    NEW
-                }
-            })
+            if known.meet(fingerprint) {
+                change.still += 1;
+                Some(STILL)
+            } else {
+                change.new += 1;
+                Some(NEW)
+            }
         });
         let states = states.collect();
         self.changes.entry(id.to_owned()).or_default().add(&change);
@@ -273,47 +261,51 @@ impl Previous {
                 looked_now.note(&result.about.id, &part.what, &part.table, &part.column, part.status);
             }
         }
-        let mask = (self.values == Values::Shown && values == Values::Masked).then_some(values);
-        let mut gone = Gone::new(file, mask);
-        let (reader, _) = self.violations(false)?;
-        for batch in reader {
-            let batch = batch.map_err(|e| damaged(&self.folder, e))?;
-            let rows = Rows::of(&self.folder, &batch)?;
-            let (known, met, changes) = (&self.known, &self.met, &mut self.changes);
-            let mut chosen = Vec::with_capacity(batch.num_rows());
-            let mut last: Option<(PartKey, bool)> = None;
-            rows.each(&self.looked, |_, part, key| {
-                let at = match &last {
-                    Some((known, at)) if known.seed == part.seed => *at,
-                    _ => looked_now.at(&part.check, &part.what, &part.table, &part.column),
-                };
-                if last.as_ref().is_none_or(|(known, _)| known.seed != part.seed) {
-                    last = Some((part.clone(), at));
-                }
-                let is_met = |fingerprint| {
-                    let place = known.binary_search(&fingerprint).ok();
-                    place
-                        .and_then(|place| met.get(place / 64).map(|bits| bits >> (place % 64) & 1 == 1))
-                        .unwrap_or_default()
-                };
-                // Looked up by text only where there is something to count: most rows are still there.
-                let (count, is_gone): (fn(&mut Change) -> &mut u64, bool) = match (at, part.fingerprint(key)) {
-                    (false, _) => (|change| &mut change.only_before, false),
-                    (true, None) => (|change| &mut change.counted_before, false),
-                    (true, Some(fingerprint)) if is_met(fingerprint) => return chosen.push(false),
-                    (true, Some(_)) => (|change| &mut change.gone, true),
-                };
-                chosen.push(is_gone);
-                if !changes.contains_key(&part.check) {
-                    changes.insert(part.check.clone(), Change::default());
-                }
-                if let Some(change) = changes.get_mut(&part.check) {
-                    *count(change) += 1;
-                }
-            });
-            gone.take(&batch, chosen)?;
+        let selection = self.unmet(&looked_now)?;
+        if selection.iter().any(|rows| !rows.skip) {
+            let mask = (self.values == Values::Shown && values == Values::Masked).then_some(values);
+            let mut gone = Gone::new(file, mask);
+            for batch in self
+                .violations(None)?
+                .0
+                .with_row_selection(RowSelection::from(selection))
+                .build()
+                .map_err(|e| damaged(&self.folder, e))?
+            {
+                gone.take(&batch.map_err(|e| damaged(&self.folder, e))?)?;
+            }
         }
         Ok(self.comparison(outcome))
+    }
+
+    /// Counts what was not met again, and says which rows of the file are gone.
+    fn unmet(&mut self, looked_now: &Looked) -> Result<Vec<RowSelector>, Error> {
+        let mut selection: Vec<RowSelector> = Vec::new();
+        let mut last: Option<(u64, bool)> = None;
+        let (reader, _) = self.violations(Some(IDENTITY))?;
+        for batch in reader.build().map_err(|e| damaged(&self.folder, e))? {
+            let rows = Rows::of(&self.folder, &batch.map_err(|e| damaged(&self.folder, e))?)?;
+            let (known, changes) = (&self.known, &mut self.changes);
+            rows.each(&self.looked, |part, key| {
+                let at = match last {
+                    Some((seed, at)) if seed == part.seed => at,
+                    _ => looked_now.at(&part.check, &part.what, &part.table, &part.column),
+                };
+                last = Some((part.seed, at));
+                let (count, skip): (fn(&mut Change) -> &mut u64, bool) = match (at, part.fingerprint(key)) {
+                    (true, Some(fingerprint)) if known.was_met(fingerprint) => return add(&mut selection, true),
+                    (true, Some(_)) => (|change| &mut change.gone, false),
+                    (true, None) => (|change| &mut change.counted_before, true),
+                    (false, _) => (|change| &mut change.only_before, true),
+                };
+                add(&mut selection, skip);
+                match changes.get_mut(&part.check) {
+                    Some(change) => *count(change) += 1,
+                    None => *count(changes.entry(part.check.clone()).or_default()) += 1,
+                }
+            });
+        }
+        Ok(selection)
     }
 
     fn comparison(mut self, outcome: &Outcome) -> Comparison {
@@ -333,8 +325,8 @@ impl Previous {
         Comparison { run, location, as_of, started, total, checks, notes }
     }
 
-    /// The rows of its violations, all columns or those that tell one from another, and how many the file says there are.
-    fn violations(&self, only_identity: bool) -> Result<(ParquetRecordBatchReader, u64), Error> {
+    /// The rows of its violations, all columns or some, and how many the file says there are.
+    fn violations(&self, columns: Option<[&str; 5]>) -> Result<(ParquetRecordBatchReaderBuilder<File>, u64), Error> {
         let path = self.folder.join(VIOLATIONS);
         let file =
             File::open(&path).map_err(|e| no_report(&self.folder, &format!("it has no {VIOLATIONS}")).caused_by(e))?;
@@ -346,11 +338,11 @@ impl Previous {
             let message = format!("{VIOLATIONS} and {SUMMARY} in {} are not of one run", self.folder.display());
             return Err(Error::new(ErrorKind::Data, message).with_help("check again with --report"));
         }
-        if only_identity {
-            let mask = ProjectionMask::columns(builder.parquet_schema(), IDENTITY);
+        if let Some(columns) = columns {
+            let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
             builder = builder.with_projection(mask);
         }
-        Ok((builder.with_batch_size(8192).build().map_err(|e| damaged(&self.folder, e))?, rows))
+        Ok((builder.with_batch_size(8192), rows))
     }
 }
 
@@ -390,6 +382,14 @@ fn damaged(folder: &Path, cause: impl Into<Box<dyn std::error::Error + Send + Sy
     Error::new(ErrorKind::Data, format!("{} is damaged", folder.join(VIOLATIONS).display())).caused_by(cause)
 }
 
+/// Adds a row to those that are skipped, or not.
+fn add(selection: &mut Vec<RowSelector>, skip: bool) {
+    match selection.last_mut() {
+        Some(last) if last.skip == skip => last.row_count += 1,
+        _ => selection.push(if skip { RowSelector::skip(1) } else { RowSelector::select(1) }),
+    }
+}
+
 fn notes(before: &Summary, outcome: &Outcome, total: &Change) -> Vec<String> {
     let mut notes = Vec::new();
     if before.engine != outcome.engine {
@@ -418,43 +418,6 @@ fn notes(before: &Summary, outcome: &Outcome, total: &Change) -> Vec<String> {
         notes.push("checks that only one of the two runs carried out are not compared".to_owned());
     }
     notes
-}
-
-/// One part of one check at one column, and the seed of the fingerprints of its rows.
-#[derive(Clone, Debug)]
-struct PartKey {
-    check: String,
-    what: String,
-    table: String,
-    column: String,
-    about_schema: bool,
-    seed: u64,
-}
-
-impl PartKey {
-    fn new(check: &str, what: &str, table: &str, column: &str, about_schema: bool) -> Self {
-        let mut text = Vec::with_capacity(check.len() + what.len() + table.len() + column.len() + 32);
-        for part in [check, what, table, column] {
-            text.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            text.extend_from_slice(part.as_bytes());
-        }
-        let seed = xxh3_64(&text);
-        let [check, what, table, column] = [check, what, table, column].map(str::to_owned);
-        PartKey { check, what, table, column, about_schema, seed }
-    }
-
-    fn is(&self, check: &str, what: &str, table: &str, column: &str) -> bool {
-        self.table == table && self.column == column && self.check == check && self.what == what
-    }
-
-    /// What a row with this key is known by; `None` where it cannot be told from others.
-    fn fingerprint(&self, key: Option<&str>) -> Option<u128> {
-        match key {
-            Some(key) if !KeyMask::is_masked(key) => Some(xxh3_128_with_seed(key.as_bytes(), self.seed)),
-            None if self.about_schema => Some(xxh3_128_with_seed(b"", self.seed)),
-            _ => None,
-        }
-    }
 }
 
 /// The text of a row; empty where it has none.
@@ -488,7 +451,7 @@ impl Rows {
     }
 
     /// Each row with its part and its key. Rows of a part mostly stand together.
-    fn each(&self, looked: &Looked, mut visit: impl FnMut(usize, &PartKey, Option<&str>)) {
+    fn each(&self, looked: &Looked, mut visit: impl FnMut(&PartKey, Option<&str>)) {
         let mut part: Option<PartKey> = None;
         for row in 0..self.key.len() {
             let (check, what) = (text_at(&self.check, row), text_at(&self.what, row));
@@ -497,7 +460,7 @@ impl Rows {
                 Some(part) if part.is(check, what, table, column) => part,
                 _ => PartKey::new(check, what, table, column, looked.is_about_schema(check, what)),
             };
-            visit(row, &current, (!self.key.is_null(row)).then(|| self.key.value(row)));
+            visit(&current, (!self.key.is_null(row)).then(|| self.key.value(row)));
             part = Some(current);
         }
     }

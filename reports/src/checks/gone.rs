@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, RecordBatch, StringArray};
-use arrow::compute::{cast, filter_record_batch};
+use arrow::compute::{cast, nullif};
 use arrow::datatypes::{DataType, Int64Type};
 use imis_databases::{Error, ErrorKind};
 
@@ -22,15 +22,11 @@ impl<'a> Gone<'a> {
         Gone { file, mask }
     }
 
-    /// Takes the rows of a batch that are gone.
-    pub(super) fn take(&mut self, batch: &RecordBatch, gone: Vec<bool>) -> Result<(), Error> {
-        if !gone.contains(&true) {
-            return Ok(());
-        }
-        let rows = filter_record_batch(batch, &BooleanArray::from(gone)).map_err(unusable)?;
+    /// Takes rows that are gone.
+    pub(super) fn take(&mut self, rows: &RecordBatch) -> Result<(), Error> {
         let all = rows.num_rows();
         let of = |name: &str| -> Result<StringArray, Error> {
-            text(&rows, name)?.ok_or_else(|| {
+            text(rows, name)?.ok_or_else(|| {
                 Error::new(ErrorKind::Data, format!("the violations of the run before have no column {name}"))
             })
         };
@@ -86,6 +82,6 @@ fn masked(
             shown
         })
         .collect();
-    let number = arrow::compute::nullif(&number, &BooleanArray::from(hidden)).map_err(unusable)?;
+    let number = nullif(&number, &BooleanArray::from(hidden)).map_err(unusable)?;
     Ok((keys, number.as_primitive::<Int64Type>().clone()))
 }

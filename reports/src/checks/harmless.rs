@@ -7,7 +7,8 @@ use crate::mask::Values;
 use crate::terminal::{self, Style};
 use crate::{checks_page, sample_checks};
 
-const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=y>]]>&=cmd()|'a`\u{202e}\u{0}\u{1b}[2J\u{9b}31m\u{fffe}";
+const EVIL: &str =
+    "<script>alert(1)</script>\"'><img src=x onerror=y>]]>&=cmd()|'a`\u{202e}\u{0}\u{1b}[2J\u{9b}31m\u{fffe}";
 
 /// A run in which every text is of bad will.
 fn hostile() -> Outcome {
@@ -99,7 +100,12 @@ fn what_must_not_be_seen_is_in_no_report() {
         sample_checks::example("tblKeys", &[("ApiKey", "4711471147")], "PrivateKey", Some("a-private-key")),
     ];
     let names = outcome.results.iter_mut().find(|result| result.about.id == "I1").unwrap();
-    names.examples.push(sample_checks::example("tblInsuree", &[("CHFID", "105000001")], "LastName", Some("Planted-Name")));
+    names.examples.push(sample_checks::example(
+        "tblInsuree",
+        &[("CHFID", "105000001")],
+        "LastName",
+        Some("Planted-Name"),
+    ));
     let secrets = ["hash-of-a-password", "4711471147", "a-private-key"];
     let natural = ["105000001", "070707070", "A00.1", "Planted-Name", "R-1"];
     for (values, hidden) in [(Values::Masked, [&secrets[..], &natural].concat()), (Values::Shown, secrets.to_vec())] {

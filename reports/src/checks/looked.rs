@@ -43,6 +43,10 @@ impl Looked {
     }
 }
 
+/// The columns by which those tables name what they are about.
+pub(super) const TABLE_NAME: &str = "table_name";
+pub(super) const COLUMN_NAME: &str = "column_name";
+
 /// Whether a table is one of those that describe the schema itself.
 pub(crate) fn is_about_schema(table: &str) -> bool {
     table.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("imis."))

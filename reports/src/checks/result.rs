@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use imis_checks::outcome::{CheckResult, Example, Outcome, PartResult, Severity, Status};
 
+use super::looked::{COLUMN_NAME, TABLE_NAME};
 use super::verdict::has_failed;
 use crate::mask::{self, Values};
 use crate::number::{counted, thousands};
@@ -134,14 +135,23 @@ fn is_about_schema(result: &CheckResult) -> bool {
     result.parts.iter().any(|part| super::looked::is_about_schema(&part.table))
 }
 
+/// Keys of one column under its name, or of several without one.
+type Keys = (String, Vec<String>);
+
 /// The first examples of a check, table by table: `tblClaim` and `ClaimID 1, 2, 3`.
 pub(crate) fn examples(result: &CheckResult, first: usize, values: Values) -> Vec<(String, String)> {
     let about_schema = is_about_schema(result);
-    let mut tables: Vec<(String, Vec<(String, Vec<String>)>)> = Vec::new();
+    let mut tables: Vec<(String, Vec<Keys>)> = Vec::new();
     for example in result.examples.iter().take(first) {
-        let (name, text) = if about_schema { thing(example) } else { row(example, values) };
-        if tables.last().is_none_or(|(table, _)| *table != example.table) {
-            tables.push((example.table.clone(), Vec::new()));
+        let (table, name, text) = if about_schema {
+            let (table, column) = thing(example);
+            (table, String::new(), column.unwrap_or_else(|| "the table".to_owned()))
+        } else {
+            let (name, text) = row(example, values);
+            (example.table.clone(), name, text)
+        };
+        if tables.last().is_none_or(|(last, _)| *last != table) {
+            tables.push((table, Vec::new()));
         }
         let Some((_, keys)) = tables.last_mut() else { continue };
         match keys.iter_mut().find(|(known, _)| *known == name) {
@@ -150,17 +160,19 @@ pub(crate) fn examples(result: &CheckResult, first: usize, values: Values) -> Ve
             None => keys.push((name, vec![text])),
         }
     }
-    let line = |(name, texts): (String, Vec<String>)| {
+    let line = |(name, texts): Keys| {
         let texts = texts.join(", ");
         if name.is_empty() { texts } else { format!("{name} {texts}") }
     };
     tables.into_iter().map(|(table, keys)| (table, keys.into_iter().map(line).collect::<Vec<_>>().join(", "))).collect()
 }
 
-/// A column, or the table as a whole.
-fn thing(example: &Example) -> (String, String) {
-    let name = if example.column.is_empty() { "the table" } else { &example.column };
-    (String::new(), name.to_owned())
+/// A table and its column, or the table as a whole: what an example of a check about the schema names.
+pub(super) fn thing(example: &Example) -> (String, Option<String>) {
+    let named = |of: &str| example.key.iter().find(|(name, _)| name == of).map(|(_, name)| name.clone());
+    let table = named(TABLE_NAME).unwrap_or_else(|| example.table.clone());
+    let column = if example.key.is_empty() { Some(example.column.clone()) } else { named(COLUMN_NAME) };
+    (table, column.filter(|name| !name.is_empty()))
 }
 
 /// The name of a row's key column and its value, or no name and all that names the row.
@@ -230,6 +242,18 @@ mod tests {
                 "tblNoKey: a row without key (Column y)",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_about_the_schema_names_tables_and_columns() {
+        let mut of = outcome().results[4].clone();
+        of.examples = vec![
+            example("imis.unknown", &[("table_name", "tblInsuree"), ("column_name", "Extra")], "", None),
+            example("imis.unknown", &[("table_name", "tblCountry"), ("column_name", "")], "", None),
+        ];
+        let found = examples(&of, 9, Values::Masked);
+        let names = [("tblInsuree", "Extra"), ("tblCountry", "the table")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(found, names);
     }
 
     #[test]

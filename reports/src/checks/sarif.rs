@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use imis_checks::outcome::{CheckResult, Outcome, PartResult, Severity, Status};
+use imis_checks::outcome::{CheckResult, Example, Outcome, PartResult, Severity, Status};
 use serde_json::{Value, json};
 
 use super::looked::is_about_schema;
-use super::result::Told;
+use super::result::{Told, thing};
 use super::verdict::has_failed;
 
 /// A run of checks as SARIF.
@@ -105,7 +105,7 @@ fn distinct(mut tags: Vec<&str>) -> Vec<&str> {
 fn finding(rule: usize, result: &CheckResult, part: &PartResult, rows: &HashMap<String, u64>) -> Value {
     let told = Told::part(part, rows);
     let places = if is_about_schema(&part.table) {
-        result.examples.iter().map(|example| place_of(&example.table, &example.column)).collect()
+        result.examples.iter().map(named).collect()
     } else {
         vec![place_of(&part.table, &part.column)]
     };
@@ -132,6 +132,11 @@ fn place_of(table: &str, column: &str) -> Value {
         column => (column, format!("{table}.{column}"), "column"),
     };
     json!({ "logicalLocations": [{ "name": name, "fullyQualifiedName": qualified, "kind": kind }] })
+}
+
+fn named(example: &Example) -> Value {
+    let (table, column) = thing(example);
+    place_of(&table, column.as_deref().unwrap_or_default())
 }
 
 /// The same for the same part in every run.

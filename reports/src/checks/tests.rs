@@ -170,6 +170,22 @@ fn violations_come_back_masked() {
 }
 
 #[test]
+fn what_is_about_the_schema_has_names_and_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = |table: &str, column: &str| format!(r#"{{"table_name":"{table}","column_name":{column}}}"#);
+    let keys =
+        [key("tblInsuree", "\"Extra\""), key("tblCountry", "null"), key("tblOther", "\"\""), "no object".to_owned()];
+    let rows_of = keys.each_ref().map(|key| (Some(key.as_str()), None, None));
+    let all = vec![found("X15", "imis.unknown", &[], "", &rows_of)];
+    run(folder.path(), &all, &outcome("run-1", &all, &[]), Values::Masked, None);
+    let lines = rows(&folder.path().join("violations.parquet"), &["check", "table", "column", "key_column", "key"]);
+    assert_eq!(
+        lines,
+        ["X15|tblInsuree|Extra|-|-", "X15|tblCountry|-|-|-", "X15|tblOther|-|-|-", "X15|imis.unknown|-|-|-"]
+    );
+}
+
+#[test]
 fn a_folder_of_checks_is_private_and_nothing_of_a_failed_run_stays() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("report");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array,
+    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, new_null_array,
 };
 use arrow::compute::{cast, nullif};
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
@@ -15,6 +15,7 @@ use imis_databases::{Error, ErrorKind};
 
 use super::compare::{Comparison, Previous};
 use super::draft::Draft;
+use super::looked::{COLUMN_NAME, TABLE_NAME, is_about_schema};
 use crate::folder::private_folder;
 use crate::mask::{KeyMask, STARS, Values};
 
@@ -119,13 +120,18 @@ impl Findings for ViolationsFile {
             return Ok(());
         }
         self.rows += rows as u64;
-        let table = text(of.rows, "table_name")?.unwrap_or_else(|| repeated(of.table, rows));
-        let column = match text(of.rows, "column_name")? {
-            Some(column) => column,
-            None if of.column.is_empty() => StringArray::new_null(rows),
-            None => repeated(of.column, rows),
-        };
         let key = text(of.rows, "key")?.unwrap_or_else(|| StringArray::new_null(rows));
+        // What is about tables and columns has no row, and so no key: the names say all.
+        let about_schema = is_about_schema(of.table);
+        let (table, column, key) = if about_schema {
+            let (table, column) = names(of, &key)?;
+            (table, column, StringArray::new_null(rows))
+        } else if of.column.is_empty() {
+            (repeated(of.table, rows), StringArray::new_null(rows), key)
+        } else {
+            (repeated(of.table, rows), repeated(of.column, rows), key)
+        };
+        let key_columns = if about_schema { &[] } else { of.key_columns };
         let value = text(of.rows, "value")?.unwrap_or_else(|| StringArray::new_null(rows));
         let number = match of.rows.column_by_name("key_number") {
             Some(number) => cast(number, &DataType::Int64).map_err(unusable)?.as_primitive::<Int64Type>().clone(),
@@ -135,7 +141,7 @@ impl Findings for ViolationsFile {
             Some(previous) => previous.judge(of, &table, &column, &key),
             None => Int32Array::new_null(rows),
         };
-        let mask = KeyMask::new(of.key_columns, self.values);
+        let mask = KeyMask::new(key_columns, self.values);
         let (key, number) = masked_keys(key, number, &mask)?;
         let shown = self.values == Values::Shown && !is_secret_column(of.column);
         let value: ArrayRef = if shown { Arc::new(value) } else { Arc::new(starred(&value)) };
@@ -145,7 +151,7 @@ impl Findings for ViolationsFile {
             one_word(of.severity.word(), rows),
             Arc::new(table),
             Arc::new(column),
-            one_word(of.key_columns.join(", ").as_str(), rows),
+            one_word(key_columns.join(", ").as_str(), rows),
             Arc::new(key),
             Arc::new(number),
             value,
@@ -153,6 +159,21 @@ impl Findings for ViolationsFile {
             states(state),
         ])
     }
+}
+
+/// The tables and columns that violations are about: columns of their own, or a key of these two names.
+fn names(of: &Violations<'_>, key: &StringArray) -> Result<(StringArray, StringArray), Error> {
+    if let Some(tables) = text(of.rows, TABLE_NAME)? {
+        let columns = text(of.rows, COLUMN_NAME)?;
+        return Ok((tables, columns.unwrap_or_else(|| StringArray::new_null(key.len()))));
+    }
+    let pairs = key.iter().map(|key| {
+        let pairs = key.and_then(|key| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(key).ok());
+        let name = |of: &str| pairs.as_ref().and_then(|pairs| pairs.get(of)?.as_str().map(str::to_owned));
+        (name(TABLE_NAME).unwrap_or_else(|| of.table.to_owned()), name(COLUMN_NAME).filter(|name| !name.is_empty()))
+    });
+    let (tables, columns): (Vec<String>, Vec<Option<String>>) = pairs.unzip();
+    Ok((StringArray::from(tables), StringArray::from(columns)))
 }
 
 /// Keys and their numbers as people may see them.
