@@ -126,21 +126,29 @@ async fn generators_of(source: &dyn Source, catalog: &Catalog) -> Result<Option<
         Engine::Mssql => MSSQL_GENERATORS,
     };
     // A server that does not know its own catalogue has nothing to say, and stops nothing.
-    let Some(answer) = source.answer("asking where generators stand", sql).await.unwrap_or_default() else {
-        return Ok(None);
+    let answer = match source.answer("asking where generators stand", sql).await {
+        Err(error) if error.is_passing() => return Err(error),
+        answer => answer.unwrap_or_default(),
     };
+    let Some(answer) = answer else { return Ok(None) };
     let mut rows = Vec::new();
     for row in answer {
         let [Some(schema), Some(name), Some(column), last] = row.as_slice() else { continue };
         let table = catalog.tables.iter().find(|table| table.schema == *schema && table.name == *name);
         let Some(table) = table.filter(|table| table.column(column).is_some()) else { continue };
-        let greatest = source.bounds(table, column).await?.map(|(_, greatest)| greatest.to_string());
+        // A column that is no number, or that the login may not read, has no generator that could be judged.
+        let greatest = match source.bounds(table, column).await {
+            Err(error) if error.is_passing() => return Err(error),
+            Err(_) => continue,
+            Ok(bounds) => bounds.map(|(_, greatest)| greatest.to_string()),
+        };
         rows.push(vec![Some(name.clone()), Some(column.clone()), last.clone(), greatest]);
     }
     Ok(Some(rows))
 }
 
-/// Sequences behind columns: those that a default names and those of identity columns. One that was never used stands before its start.
+/// Sequences behind columns: those that a default names and those of identity columns. One that was never used stands before its start; of one that
+/// the login may not see nothing is said.
 const POSTGRES_GENERATORS: &str = "\
 SELECT DISTINCT n.nspname::text, c.relname::text, a.attname::text, coalesce(s.last_value, s.start_value - 1)::text
 FROM pg_class c
@@ -152,7 +160,7 @@ JOIN pg_depend d ON (d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND 
 JOIN pg_class q ON q.relkind = 'S' AND q.oid = CASE WHEN d.classid = 'pg_attrdef'::regclass THEN d.refobjid ELSE d.objid END
 JOIN pg_namespace m ON m.oid = q.relnamespace
 JOIN pg_sequences s ON s.schemaname = m.nspname AND s.sequencename = q.relname
-WHERE c.relkind IN ('r', 'p')
+WHERE c.relkind IN ('r', 'p') AND has_sequence_privilege(q.oid, 'SELECT, USAGE')
 ORDER BY 1, 2, 3";
 
 /// Identity columns.

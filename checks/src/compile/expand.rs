@@ -7,7 +7,7 @@ use imis_schemas::{Engine, Table, same_name};
 
 use super::Compiler;
 use super::names::{Hindrance, key_of};
-use crate::language::{Each, ForEach, Scope};
+use crate::language::{CheckError, Each, ForEach, Scope};
 
 /// One table in which a part looks, and what `${...}` stands for there.
 pub(super) struct Site {
@@ -47,6 +47,13 @@ impl Compiler<'_> {
                 None => Ok(vec![Site::of(self.names.table(&name.value, &name.place)?.as_ref())]),
             },
             Scope::ForEach(each) => {
+                let tables_with: &[String] = if let Each::TablesWith(names) = &each.each { names } else { &[] };
+                let columns = tables_with.iter().chain(&each.and_with).chain(&each.parent_with);
+                let typo = columns.filter(|name| !self.names.is_known_column(name));
+                if let Some(name) = typo.chain(each.except.iter().filter(|name| !self.names.is_known(name))).next() {
+                    let error = CheckError::at(&each.place.within(name), format!("no openIMIS database has `{name}`"));
+                    return Err(error.with_label("not known").into());
+                }
                 let sites = self.each(each);
                 if sites.is_empty() {
                     return Err(Hindrance::Absent(absent(each)));
@@ -83,7 +90,11 @@ impl Compiler<'_> {
                         else {
                             continue;
                         };
-                        let Some(parent) = self.catalog.table(&key.references.name) else { continue };
+                        let own = |table: &&Table| table.table_name() == key.references;
+                        let parent = self.catalog.tables.iter().find(own);
+                        let Some(parent) = parent.or_else(|| self.catalog.table(&key.references.name)) else {
+                            continue;
+                        };
                         if left_out(&format!("{}.{column}", table.name)) || !has(parent, &wanted.parent_with) {
                             continue;
                         }

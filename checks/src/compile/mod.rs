@@ -69,7 +69,7 @@ struct Compiler<'a> {
     context: SessionContext,
     virtuals: VirtualTables,
     plan: Plan,
-    /// By table, in lower case.
+    /// By schema and table, as the database spells them.
     scans: HashMap<String, usize>,
 }
 
@@ -96,7 +96,7 @@ impl Compiler<'_> {
     /// The scan of a table.
     fn scan(&mut self, table: &Arc<Table>) -> &mut Scan {
         let known = self.scans.len();
-        let at = *self.scans.entry(format!("{}.{}", table.schema, table.name).to_lowercase()).or_insert(known);
+        let at = *self.scans.entry(format!("{}.{}", table.schema, table.name)).or_insert(known);
         if at == known {
             self.plan.scans.push(Scan {
                 table: Arc::clone(table),

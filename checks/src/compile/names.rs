@@ -48,6 +48,26 @@ impl<'a> Names<'a> {
         Names { catalog }
     }
 
+    /// Whether the database or some release has a table, or a column of one: `tblPhotos.photo`.
+    pub(crate) fn is_known(&self, name: &str) -> bool {
+        let known = known();
+        match name.rsplit_once('.') {
+            Some((table, column)) => {
+                let live = self.catalog.table(table).is_some_and(|table| table.column(column).is_some());
+                let column = column.to_lowercase();
+                live || known.get(&table.to_lowercase()).is_some_and(|columns| columns.contains(&column))
+            }
+            None => self.catalog.table(name).is_some() || known.contains_key(&name.to_lowercase()),
+        }
+    }
+
+    /// Whether a table of the database or of some release has a column of this name.
+    pub(crate) fn is_known_column(&self, name: &str) -> bool {
+        let lower = name.to_lowercase();
+        let live = self.catalog.tables.iter().any(|table| table.column(name).is_some());
+        live || known().values().any(|columns| columns.contains(&lower))
+    }
+
     /// A table of the database.
     pub(crate) fn table(&self, name: &str, place: &Place) -> Result<Arc<Table>, Hindrance> {
         if let Some(table) = self.catalog.table(name) {
@@ -84,12 +104,12 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The columns by which a row is found again: the primary key; without one the column that the server numbers, else the first.
+/// The columns by which a row is found again: the primary key; without one the column that the server numbers; else none.
 pub(crate) fn key_of(table: &Table) -> Vec<String> {
     match table.key_columns() {
         [] => {
             let numbered = table.columns.iter().find(|column| column.identity);
-            numbered.or(table.columns.first()).map(|column| column.name.clone()).into_iter().collect()
+            numbered.map(|column| column.name.clone()).into_iter().collect()
         }
         columns => columns.to_vec(),
     }

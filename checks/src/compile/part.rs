@@ -18,6 +18,12 @@ use crate::language::{Check, CheckError, Kind, Part, Spelling, Target, Value, Va
 impl Compiler<'_> {
     /// Plans a part of a check, once for each table that it is about.
     pub(super) fn part(&mut self, check: usize, of: &Check, part: &Part) {
+        let unknown = part.lacks.iter().find(|name| !self.names.is_known(&name.value));
+        if let Some(name) = unknown {
+            let error = CheckError::at(&name.place, format!("no openIMIS database has `{}`", name.value));
+            let at = self.push(check, of, part, String::new(), Vec::new(), String::new());
+            return self.ends(at, error.with_label("not known").into());
+        }
         let sites = match part.lacks.iter().find(|name| expand::has(self, &name.value, &name.place)) {
             Some(name) => {
                 Err(Hindrance::Absent(format!("the database has {}; the rule is for those without", name.value)))
@@ -222,7 +228,14 @@ impl Compiler<'_> {
                     Value::Text(text) if *folded => Value::Text(fold(text)).sql(),
                     other => other.sql(),
                 };
-                let list = list.iter().map(wanted).collect::<Vec<_>>().join(", ");
+                // NULL passes or not by `null`; in a list it would let everything pass.
+                let list = list.iter().filter(|value| **value != Value::Null).map(wanted).collect::<Vec<_>>();
+                if list.is_empty() {
+                    return Err(
+                        CheckError::at(&part.place, "the list of values is empty, so that nothing could pass").into()
+                    );
+                }
+                let list = list.join(", ");
                 let held = if *folded { sql::folded(column) } else { sql::name(column) };
                 let wrong = or_null(format!("{held} NOT IN ({list})"), &sql::name(column), *null_refused);
                 self.wrong(at, part, site, (&condition, chosen), &wrong, own.or_else(|| names.first().cloned()))
@@ -244,13 +257,15 @@ impl Compiler<'_> {
             Kind::Row(must) => {
                 let text = self.filled(must, site)?;
                 self.truth(&text, &must.place, &table)?;
-                let wrong = format!("NOT ({text})");
+                // The line ends before the bracket: the text may end in a comment.
+                let wrong = format!("NOT ({text}{})", if text.contains("--") { "\n" } else { "" });
                 self.wrong(at, part, site, (&condition, chosen), &wrong, own)
             }
             Kind::NoCycle { .. } => {
                 let (Some(own_key), Some(parent)) = (names.first().cloned(), names.get(1).cloned()) else {
                     return Ok(());
                 };
+                self.comparable(site, &parent, &table, &own_key, &part.place)?;
                 self.set_sql(at, sql::circling(&table, &key, &own_key, &parent, &[&condition]));
                 let shown = own.or_else(|| Some(parent.clone()));
                 self.test(at, site, chosen, shown, TestKind::Cycle { key: own_key, parent });
@@ -272,6 +287,7 @@ impl Compiler<'_> {
                     tables: vec![table],
                     reads: Vec::new(),
                     key,
+                    about_schema: false,
                     place: part.place.clone(),
                 });
                 Ok(())
@@ -411,8 +427,7 @@ impl Compiler<'_> {
     fn comparable(&self, site: &Site, column: &str, table: &Table, key: &str, place: &Place) -> Result<(), Hindrance> {
         let arrow = |table: &Table, name: &str| table.column(name).map(|c| c.data_type(self.catalog.engine).arrow());
         let (Some(own), Some(theirs)) = (arrow(&site.table, column), arrow(table, key)) else { return Ok(()) };
-        let text = |t: &DataType| matches!(t, DataType::Utf8);
-        if text(&own) == text(&theirs) {
+        if own == theirs || (own.is_integer() && theirs.is_integer()) {
             return Ok(());
         }
         let what = format!("{column} is {} and {}.{key} is {}", plainly(&own), table.name, plainly(&theirs));
@@ -469,6 +484,7 @@ impl Compiler<'_> {
             tables: read,
             reads: Vec::new(),
             key,
+            about_schema: site.names.is_empty(),
             place: query.place.clone(),
         });
         Ok(())

@@ -117,5 +117,7 @@ pub(crate) struct Query {
     /// The columns that it reads of each table, as the database spells them.
     pub(crate) reads: Vec<(Arc<Table>, Vec<String>)>,
     pub(crate) key: Vec<String>,
+    /// Whether it tells of tables and columns, and of no rows.
+    pub(crate) about_schema: bool,
     pub(crate) place: imis_schemas::document::Place,
 }

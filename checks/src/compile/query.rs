@@ -95,7 +95,7 @@ pub(super) async fn plan_all(
             Ok(planned) => {
                 query.reads = reads(context, &planned, &query.tables);
                 let given: Vec<String> = planned.schema().fields().iter().map(|f| f.name().to_lowercase()).collect();
-                let wanted = if query.key.is_empty() {
+                let wanted = if query.about_schema {
                     vec!["table_name".to_owned(), "column_name".to_owned()]
                 } else {
                     query.key.iter().map(|column| column.to_lowercase()).collect()

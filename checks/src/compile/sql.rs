@@ -20,14 +20,19 @@ pub(super) fn select(table: &Table, key: &[String], conditions: &[&str]) -> Stri
     let conditions: Vec<_> = conditions.iter().filter(|c| !c.is_empty()).map(|c| grouped(c)).collect();
     let condition =
         if conditions.is_empty() { String::new() } else { format!("\nWHERE {}", conditions.join("\n  AND ")) };
-    format!("SELECT {}\nFROM {}{condition}", names(key), name(&table.name))
+    format!("SELECT {}\nFROM {}{condition}", selected(key), name(&table.name))
+}
+
+/// The columns of a key; all columns of a row that has none.
+fn selected(key: &[String]) -> String {
+    if key.is_empty() { "*".to_owned() } else { names(key) }
 }
 
 /// A condition that can stand beside others.
 fn grouped(condition: &str) -> String {
-    let lower = condition.to_lowercase();
-    let mixed = lower.contains(" or ") || lower.contains("\nor ");
-    if mixed { format!("({condition})") } else { condition.to_owned() }
+    // Too many brackets do no harm. A comment at the end would swallow them.
+    let mixed = condition.to_lowercase().contains("or") || condition.contains("--");
+    if mixed { format!("({condition}\n)") } else { condition.to_owned() }
 }
 
 /// A text as SQL Server compares it.
@@ -58,8 +63,8 @@ pub(super) fn repeated(
         }
         _ => (format!("count(*) OVER (PARTITION BY {by}) AS alike"), "alike > 1"),
     };
-    let inner = select(table, &["*".to_owned()], conditions).replacen("\"*\"", &format!("*, {counted}"), 1);
-    format!("SELECT {}\nFROM ({inner}) AS rows\nWHERE {wanted}", names(key))
+    let inner = select(table, &[], conditions).replacen('*', &format!("*, {counted}"), 1);
+    format!("SELECT {}\nFROM ({inner}) AS rows\nWHERE {wanted}", selected(key))
 }
 
 /// Rows that overlap in time with another one that agrees with them in some columns.
@@ -73,7 +78,8 @@ pub(super) fn overlapping(
 ) -> String {
     let (from, to) = (name(span.0), name(span.1));
     let (before, after) = if included { (">=", "<=") } else { (">", "<") };
-    let order = format!("PARTITION BY {} ORDER BY {from}, {}", names(by), names(key));
+    let last = key.iter().map(|column| format!(", {}", name(column))).collect::<String>();
+    let order = format!("PARTITION BY {} ORDER BY {from}{last}", names(by));
     let mut all: Vec<String> = conditions.iter().map(|c| (*c).to_owned()).collect();
     all.push(format!("{from} IS NOT NULL"));
     // Nothing lies between an end and a later beginning.
@@ -88,11 +94,11 @@ pub(super) fn overlapping(
     let counted = format!(
         "*, max({to}) OVER earlier AS ended, count(*) OVER earlier AS others, count({to}) OVER earlier AS ends, lead({from}) OVER onward AS following"
     );
-    let inner = select(table, &["*".to_owned()], &all).replacen("\"*\"", &counted, 1);
+    let inner = select(table, &[], &all).replacen('*', &counted, 1);
     format!(
         "SELECT {}\nFROM ({inner}\nWINDOW earlier AS ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), onward AS ({order})) AS rows\n\
          WHERE ended {before} {from} OR others > ends OR following {after} {to} OR ({to} IS NULL AND following IS NOT NULL)",
-        names(key)
+        selected(key)
     )
 }
 
@@ -102,10 +108,10 @@ pub(super) fn circling(table: &Table, key: &[String], own: &str, parent: &str, c
     let mut all = conditions.to_vec();
     let there = format!("{parent} IS NOT NULL");
     all.push(&there);
-    let rows = select(table, &["*".to_owned()], &all).replacen("\"*\"", &format!("{own} AS row, {parent} AS above"), 1);
+    let rows = select(table, &[], &all).replacen('*', &format!("{own} AS row, {parent} AS above"), 1);
     format!(
         "WITH RECURSIVE edges AS ({rows}),\nway AS (SELECT row, above FROM edges\n  UNION SELECT way.row, edges.above FROM way JOIN edges ON edges.row = way.above)\n\
          SELECT {} FROM {table_name} WHERE {own} IN (SELECT row FROM way WHERE row = above)",
-        names(key)
+        selected(key)
     )
 }

@@ -205,8 +205,21 @@ fn text_of(array: &ArrayRef) -> Result<StringArray, Error> {
     }
     let texts = arrow::compute::cast(array, &DataType::Utf8)
         .map_err(|e| Error::failed("values of offending rows cannot be told as text").caused_by(e))?;
-    Ok(texts.as_string::<i32>().clone())
+    let texts = texts.as_string::<i32>();
+    // A whole document in a cell is no example of anything, and thousands of them do not fit anywhere.
+    let short = |text: &str| text.len() <= LONGEST;
+    if texts.iter().flatten().all(short) {
+        return Ok(texts.clone());
+    }
+    let cut = |text: &str| match text.char_indices().map(|(at, _)| at).take_while(|at| *at <= LONGEST).last() {
+        Some(at) if !short(text) => format!("{}\u{2026}", text.get(..at).unwrap_or_default()),
+        _ => text.to_owned(),
+    };
+    Ok(texts.iter().map(|text| text.map(cut)).collect())
 }
+
+/// How many bytes of a value are kept.
+const LONGEST: usize = 1024;
 
 impl Emitter {
     /// Gives violations to whoever keeps them.

@@ -14,7 +14,7 @@ use crate::functions::fold;
 /// How many hashes a pile keeps in memory: 64 MiB.
 const IN_MEMORY: usize = 2 * 1024 * 1024;
 /// Into how many files it goes beyond that.
-const FILES: usize = 64;
+const FILES: usize = 16;
 
 /// A row's values as they are compared, and as they are written.
 pub(super) type Pair = (u128, u128);
@@ -41,7 +41,7 @@ impl Pile {
             }
         }
         for (alike, exact) in self.memory.drain(..) {
-            let at = (alike >> 122) as usize;
+            let at = (alike >> 124) as usize;
             if let Some(file) = self.files.get_mut(at) {
                 file.write_all(&alike.to_le_bytes()).map_err(trouble)?;
                 file.write_all(&exact.to_le_bytes()).map_err(trouble)?;

@@ -16,7 +16,7 @@ mod scan;
 mod sets;
 mod stage;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{Field, Schema};
@@ -26,7 +26,7 @@ use imis_databases::{Error, Progress, Source};
 use imis_schemas::{Catalog, Table};
 use jiff::civil::Date;
 
-use crate::compile::{Plan, TestKind};
+use crate::compile::{Plan, Scan, TestKind};
 use crate::language::{CheckError, Packs, Parameters};
 use crate::outcome::{CheckResult, Example, Findings, Outcome, PartResult, Status, TableRead};
 use crate::virtual_tables;
@@ -95,6 +95,8 @@ impl Run {
             errored: plan.parts.iter().map(|_| None).collect(),
             tables: Vec::new(),
             notes: Vec::new(),
+            lost_sets: HashMap::new(),
+            unread: Vec::new(),
             plan: Arc::clone(&plan),
         };
         let sets = Arc::new(work.sets().await?);
@@ -102,6 +104,11 @@ impl Run {
         work.queries(stage).await?;
         let Work { tallies, errored, mut tables, notes, .. } = work;
         tables.sort_by_cached_key(|t: &TableRead| t.table.to_lowercase());
+        let mut notes = notes;
+        for table in tables.iter().filter(|table| table.refused > 0) {
+            let rows = if table.refused == 1 { "row" } else { "rows" };
+            notes.push(format!("{} {rows} of {} cannot be read; no check saw them.", table.refused, table.table));
+        }
         let (results, errors) = results(&plan, tallies, errored);
         let outcome = Outcome {
             run: uuid::Uuid::new_v4().to_string(),
@@ -136,6 +143,10 @@ struct Work<'a> {
     errored: Vec<Option<(Status, String)>>,
     tables: Vec<TableRead>,
     notes: Vec<String>,
+    /// Sets that could not be gathered, and why.
+    lost_sets: HashMap<usize, String>,
+    /// Tables that could not be read, and why.
+    unread: Vec<(String, String)>,
 }
 
 impl Work<'_> {
@@ -171,14 +182,28 @@ impl Work<'_> {
             let of = Arc::new(of.collect::<Vec<_>>());
             let wanted: Vec<_> = own.iter().map(|(at, set)| (*at, set.folded)).collect();
             let reader = || Ok(SetReader::new(wanted.clone(), &of));
-            let (readers, _) = self.reading.read(table, &names, &schema, &table.name, reader).await?;
-            for reader in readers {
-                if reader.failed > 0 {
-                    self.notes.push(format!(
-                        "A condition on {} cannot be evaluated in {} rows; they do not count as found.",
-                        table.name, reader.failed
-                    ));
+            let places: Vec<usize> = own.iter().map(|(at, _)| *at).collect();
+            let readers = match self.reading.read(table, &names, &schema, &table.name, reader).await {
+                Ok((readers, _)) => readers,
+                Err(error) => {
+                    let why = self.unreadable(table, error)?;
+                    self.lost_sets.extend(places.iter().map(|at| (*at, why.clone())));
+                    continue;
                 }
+            };
+            let (failed, refused) =
+                readers.iter().fold((0, 0), |(f, r), reader| (f + reader.failed, r + reader.refused));
+            // What is not known to be there cannot be told to be missing.
+            if refused > 0 {
+                let why = format!("{refused} rows of {} cannot be read", table.name);
+                self.lost_sets.extend(places.iter().map(|at| (*at, why.clone())));
+            }
+            if failed > 0 {
+                let why = format!("a condition on {} cannot be evaluated in {failed} rows", table.name);
+                let with_condition = own.iter().filter(|(_, set)| set.condition.is_some());
+                self.lost_sets.extend(with_condition.map(|(at, _)| (*at, why.clone())));
+            }
+            for reader in readers {
                 for (at, more) in reader.sets {
                     if let Some(set) = sets.get_mut(at) {
                         set.join(more);
@@ -205,11 +230,19 @@ impl Work<'_> {
             let extra = self.kept_columns(&scan.table, kept.is_some());
             let (columns, schema) = widened(&scan.table, &scan.columns, &extra, &self.run.catalog);
             let outlet = Outlet::new(self.emitter.clone(), scan.tests.len());
-            let reader = || ScanReader::new(&plan, at, sets, kept.clone(), Arc::clone(&outlet));
-            let (readers, rows) = self.reading.read(&scan.table, &columns, &schema, &scan.table.name, reader).await?;
+            let skipped = Arc::new(self.skipped(scan));
+            let reader = || ScanReader::new(&plan, at, sets, kept.clone(), Arc::clone(&outlet), &skipped);
+            let (readers, rows) =
+                match self.reading.read(&scan.table, &columns, &schema, &scan.table.name, reader).await {
+                    Ok(done) => done,
+                    Err(error) => {
+                        let why = self.unreadable(&scan.table, error)?;
+                        scan.tests.iter().for_each(|test| self.ends(test.part, Status::Errored, why.clone()));
+                        continue;
+                    }
+                };
             let mut refused = 0;
             for mut reader in readers {
-                reader.hand_on()?;
                 refused += reader.refused;
                 for (test, tally) in scan.tests.iter().zip(std::mem::take(&mut reader.tallies)) {
                     self.add(test.part, tally);
@@ -222,6 +255,30 @@ impl Work<'_> {
         }
         self.keep_others(&mut stage).await?;
         Ok(stage)
+    }
+
+    /// Notes a table that cannot be read, and says why; the error where the server is gone.
+    fn unreadable(&mut self, table: &Table, error: Error) -> Result<String, Error> {
+        if error.is_passing() {
+            return Err(error);
+        }
+        let why = error.to_string();
+        self.unread.push((table.table_name().to_string(), why.clone()));
+        Ok(why)
+    }
+
+    /// The tests of a scan whose keys could not be gathered; they are ended.
+    fn skipped(&mut self, scan: &Scan) -> HashSet<usize> {
+        let mut skipped = HashSet::new();
+        for (at, test) in scan.tests.iter().enumerate() {
+            let TestKind::Member(member) = &test.kind else { continue };
+            let lost = member.found_in.iter().chain(&member.but_only_of).find_map(|at| self.lost_sets.get(at).cloned());
+            if let Some(why) = lost {
+                self.ends(test.part, Status::Errored, why);
+                skipped.insert(at);
+            }
+        }
+        skipped
     }
 
     /// The columns that queries need of a table which is kept for them.
@@ -261,9 +318,15 @@ impl Work<'_> {
             let Some(kept) = stage.table(table)? else { continue };
             let (columns, schema) = widened(table, &[], &self.kept_columns(table, true), &self.run.catalog);
             let outlet = Outlet::new(self.emitter.clone(), 0);
-            let reader =
-                || ScanReader::new(&plan, usize::MAX, &Arc::new(Vec::new()), Some(kept.clone()), Arc::clone(&outlet));
-            let (readers, rows) = self.reading.read(table, &columns, &schema, &table.name, reader).await?;
+            let (sets, none) = (Arc::new(Vec::new()), Arc::new(HashSet::new()));
+            let reader = || ScanReader::new(&plan, usize::MAX, &sets, Some(kept.clone()), Arc::clone(&outlet), &none);
+            let (readers, rows) = match self.reading.read(table, &columns, &schema, &table.name, reader).await {
+                Ok(done) => done,
+                Err(error) => {
+                    self.unreadable(table, error)?;
+                    continue;
+                }
+            };
             let refused = readers.iter().map(|reader| reader.refused).sum();
             self.tables.push(TableRead { table: table.name.clone(), rows, refused });
         }
@@ -332,7 +395,8 @@ impl Work<'_> {
             }
             None => (Arc::clone(&self.run.source), None),
         };
-        let catalog = source.catalog().await?;
+        // The whole catalogue: a query is planned again over it, and what it does not need need not be kept.
+        let catalog = Arc::clone(&self.run.catalog);
         let virtuals = self.virtual_tables(&plan).await?;
         let rows = Arc::new(SourceRows { source, catalog });
         let generous =
@@ -352,6 +416,13 @@ impl Work<'_> {
                 self.ends(one.part, Status::NotApplicable, why.clone());
                 continue;
             }
+            let unread =
+                self.unread.iter().find(|(name, _)| one.tables.iter().any(|t| t.table_name().to_string() == *name));
+            if let Some((_, why)) = unread {
+                let why = why.clone();
+                self.ends(one.part, Status::Errored, why);
+                continue;
+            }
             let mut answer = Answer::TooLarge;
             for context in &contexts {
                 answer = query::run(context, one, &self.emitter).await?;
@@ -364,7 +435,10 @@ impl Work<'_> {
                 Answer::TooLarge => {
                     self.ends(one.part, Status::Errored, "it needs more memory than it may have".to_owned())
                 }
-                Answer::Failed(error) => self.ends(one.part, Status::Errored, error.to_string()),
+                Answer::Failed(tally, error) => {
+                    self.add(one.part, tally);
+                    self.ends(one.part, Status::Errored, error.to_string());
+                }
             }
             self.run.progress.rows("queries", 1);
         }

@@ -7,9 +7,9 @@ use arrow::array::{Array, AsArray, BooleanArray};
 use datafusion::common::DataFusionError;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use imis_databases::Error;
 use imis_databases::query::expression::failed;
 use imis_databases::query::{Means, session_with};
-use imis_databases::{Error, ErrorKind};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::emit::{Emitter, Tally, broken, broken_places};
@@ -27,8 +27,8 @@ pub(super) enum Answer {
     Rows(Tally),
     /// It needs more memory than it may have.
     TooLarge,
-    /// It failed; the error belongs to the check.
-    Failed(Error),
+    /// It failed after these rows; the error belongs to the check.
+    Failed(Tally, Error),
 }
 
 /// Runs a query; each row that it gives is a violation, once.
@@ -43,25 +43,23 @@ pub(super) async fn run(context: &SessionContext, query: &Query, emitter: &Emitt
     };
     let mut rows = match planned.await {
         Ok(rows) => rows,
-        Err(error) => return ended(what, &error, 0),
+        Err(error) => return ended(what, &error, Tally::default()),
     };
     let Some(planned) = emitter.plan.parts.get(query.part) else { return Ok(Answer::Rows(Tally::default())) };
-    let key: Vec<String> = match query.key.is_empty() {
+    let key: Vec<String> = match query.about_schema {
         // What is about tables and columns, and not about rows.
         true => vec!["table_name".to_owned(), "column_name".to_owned()],
         false => query.key.clone(),
     };
     let mut tally = Tally::default();
     let mut seen: HashSet<u128> = HashSet::new();
-    let mut given = 0;
     while let Some(batch) = rows.next().await {
         let batch = match batch {
             Ok(batch) => batch,
-            Err(error) => return ended(what, &error, given),
+            Err(error) => return ended(what, &error, tally),
         };
         let wrong = first_of(&batch, &key, &mut seen)?;
-        given += wrong.true_count();
-        if query.key.is_empty() {
+        if query.about_schema {
             let first = arrow::compute::filter_record_batch(&batch, &wrong)
                 .map_err(|e| Error::failed("findings cannot be gathered").caused_by(e))?;
             emitter.take(&[broken_places(query.part, planned, &mut tally, &first)?])?;
@@ -81,6 +79,10 @@ fn first_of(
     key: &[String],
     seen: &mut HashSet<u128>,
 ) -> Result<BooleanArray, Error> {
+    // Rows without a key cannot be told from each other.
+    if key.is_empty() {
+        return Ok(BooleanArray::from(vec![true; batch.num_rows()]));
+    }
     let columns = key.iter().filter_map(|name| batch.column_by_name(&name.to_lowercase()));
     let texts = columns.map(|column| arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8));
     let texts = texts
@@ -102,17 +104,14 @@ fn first_of(
     Ok((0..batch.num_rows()).map(is_first).map(Some).collect())
 }
 
-fn ended(what: &str, error: &DataFusionError, given: usize) -> Result<Answer, Error> {
+fn ended(what: &str, error: &DataFusionError, tally: Tally) -> Result<Answer, Error> {
     // Rows that were handed on already cannot be taken back.
-    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) && given == 0 {
+    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) && tally.violations == 0 {
         return Ok(Answer::TooLarge);
     }
     let error = failed(what, error);
-    match error.kind() {
-        // The server is gone: no other query would fare better.
-        ErrorKind::Unreachable => Err(error),
-        _ => Ok(Answer::Failed(error)),
-    }
+    // The server is gone: no other query would fare better.
+    if error.is_passing() { Err(error) } else { Ok(Answer::Failed(tally, error)) }
 }
 
 /// Tables with rows in memory, for what the catalogue and the server say.

@@ -30,6 +30,10 @@ pub(super) trait Reader: Send + 'static {
     fn refuse(&mut self, refused: &[RefusedRow]) {
         let _ = refused;
     }
+    /// The part is at its end.
+    fn finish(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 impl Reading {
@@ -55,8 +59,8 @@ impl Reading {
             let (schema, progress, what) = (Arc::clone(schema), Arc::clone(&self.progress), what.to_owned());
             let reader = reader();
             async move {
-                let work = tokio::spawn(carry_out(rows, reader?, schema, progress, what));
-                work.await.map_err(|_| Error::failed("a reader of rows came to a bad end"))?
+                let mut work = Task(tokio::spawn(carry_out(rows, reader?, schema, progress, what)));
+                (&mut work.0).await.map_err(|_| Error::failed("a reader of rows came to a bad end"))?
             }
         }))
         .buffer_unordered(self.jobs.max(1))
@@ -65,6 +69,15 @@ impl Reading {
         self.progress.done(what);
         let rows = done.iter().map(|(_, rows)| rows).sum();
         Ok((done.into_iter().map(|(reader, _)| reader).collect(), rows))
+    }
+}
+
+/// Work that ends when nobody waits for it any more.
+struct Task<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -90,5 +103,6 @@ async fn carry_out<R: Reader>(
         progress.rows(&what, batch.num_rows() as u64);
         reader.take(&batch)?;
     }
+    reader.finish()?;
     Ok((reader, count))
 }

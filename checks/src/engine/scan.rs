@@ -43,6 +43,8 @@ pub(super) struct ScanReader {
     sets: Arc<Vec<Set>>,
     stage: Option<StageTable>,
     outlet: Arc<Outlet>,
+    /// Tests that cannot be carried out.
+    skipped: Arc<HashSet<usize>>,
     hashers: Vec<Option<Hasher>>,
     /// By test.
     pub(super) tallies: Vec<Tally>,
@@ -60,6 +62,7 @@ impl ScanReader {
         sets: &Arc<Vec<Set>>,
         stage: Option<StageTable>,
         outlet: Arc<Outlet>,
+        skipped: &Arc<HashSet<usize>>,
     ) -> Result<Self, Error> {
         let tests = plan.scans.get(scan).map_or(&[] as &[Test], |scan| scan.tests.as_slice());
         let hasher = |test: &Test| match (&test.kind, plan.scans.get(scan)) {
@@ -71,6 +74,7 @@ impl ScanReader {
             sets: Arc::clone(sets),
             stage,
             outlet,
+            skipped: Arc::clone(skipped),
             hashers: tests.iter().map(hasher).collect::<Result<_, _>>()?,
             tallies: tests.iter().map(|_| Tally::default()).collect(),
             hashes: tests.iter().map(|_| Vec::new()).collect(),
@@ -106,10 +110,10 @@ pub(super) fn hasher(scan: &Scan, columns: &[String], spelling: crate::language:
 impl Reader for ScanReader {
     fn take(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let plan = Arc::clone(&self.plan);
-        let Some(scan) = plan.scans.get(self.scan) else { return Ok(()) };
         if let Some(stage) = &self.stage {
             stage.write(batch)?;
         }
+        let Some(scan) = plan.scans.get(self.scan) else { return Ok(()) };
         // What is only kept for queries is no business of the tests, whose expressions know columns by their places.
         let own;
         let batch = if batch.num_columns() == scan.schema.fields().len() {
@@ -124,6 +128,9 @@ impl Reader for ScanReader {
             conditions.push(truth(condition, batch));
         }
         for (at, test) in scan.tests.iter().enumerate() {
+            if self.skipped.contains(&at) {
+                continue;
+            }
             let Some(tally) = self.tallies.get_mut(at) else { continue };
             let chosen = match test.condition.and_then(|at| conditions.get(at)) {
                 Some((chosen, failed)) => {
@@ -171,6 +178,14 @@ impl Reader for ScanReader {
 
     fn refuse(&mut self, refused: &[RefusedRow]) {
         self.refused += refused.len() as u64;
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        self.hand_on()?;
+        // Readers of other ranges go on for long; what this one gathered in is not needed any more.
+        self.hashes.iter_mut().for_each(Vec::shrink_to_fit);
+        self.hashers.clear();
+        Ok(())
     }
 }
 
@@ -255,12 +270,13 @@ pub(super) struct SetReader {
     /// For each: the column, and the condition over the reading's columns.
     of: Arc<Vec<(String, Option<Expression>)>>,
     pub(super) failed: u64,
+    pub(super) refused: u64,
 }
 
 impl SetReader {
     pub(super) fn new(sets: Vec<(usize, bool)>, of: &Arc<Vec<(String, Option<Expression>)>>) -> Self {
         let sets = sets.into_iter().map(|(at, folded)| (at, Set::new(folded))).collect();
-        SetReader { sets, of: Arc::clone(of), failed: 0 }
+        SetReader { sets, of: Arc::clone(of), failed: 0, refused: 0 }
     }
 }
 
@@ -274,6 +290,10 @@ impl Reader for SetReader {
             }
         }
         Ok(())
+    }
+
+    fn refuse(&mut self, refused: &[RefusedRow]) {
+        self.refused += refused.len() as u64;
     }
 }
 

@@ -44,7 +44,7 @@ impl Cells {
     /// Whether a cell holds a value that stands for nothing.
     pub(super) fn is(&self, row: usize, value: &Value) -> bool {
         match (self, value) {
-            (Cells::Numbers(array), Value::Number(number)) => {
+            (Cells::Numbers(array), Value::Number(number) | Value::Text(number)) => {
                 number.parse() == Ok(array.as_primitive::<Int64Type>().value(row))
             }
             (Cells::Texts(array), value) => array.as_string::<i32>().value(row) == value.to_string(),

@@ -29,6 +29,8 @@ pub struct Pack {
 pub struct Check {
     /// What people know of it.
     pub about: About,
+    /// The pack in which this text of it stands: an overlay may change another's check.
+    pub defined_in: String,
     /// Where its id stands.
     pub place: Place,
     /// What is looked for.
@@ -36,6 +38,11 @@ pub struct Check {
 }
 
 impl Check {
+    /// Whether an overlay has changed it.
+    pub fn is_amended(&self) -> bool {
+        self.defined_in != self.about.pack
+    }
+
     /// All its texts in which parameters may stand, one after the other.
     pub fn texts(&self) -> String {
         let mut texts: Vec<&str> = Vec::new();

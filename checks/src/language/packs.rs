@@ -1,6 +1,5 @@
 //! Packs: those that the program carries, those of a country, and several of them at once.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -87,6 +86,10 @@ impl Pack {
         if pack.name.is_empty() {
             errors.push(CheckError::general(format!("{} has no line `pack: NAME`", file.name)));
         }
+        if pack.bases.iter().flat_map(Pack::each).any(|base| base.name == pack.name) {
+            let what = format!("{} has the name of a pack that it extends: {}", file.name, pack.name);
+            errors.push(CheckError::general(what).with_help("Give it a name of its own: `pack: country/checks`."));
+        }
         let files = head.files.clone();
         pack.add(&file, head, &mut errors);
         for name in files {
@@ -170,11 +173,21 @@ impl Pack {
 
     /// All checks, those of the extended packs first, in the way in which this pack changes them; switched off ones are among them.
     pub fn all(&self) -> impl Iterator<Item = &Check> + Clone {
-        let inherited: Vec<&Check> = self.bases.iter().flat_map(|base| base.all().collect::<Vec<_>>()).collect();
-        let own = |check: &&Check| self.checks.iter().find(|own| own.about.id == check.about.id);
-        let mut all: Vec<&Check> = inherited.iter().map(|check| own(check).unwrap_or(check)).collect();
-        let news = self.checks.iter().filter(|check| inherited.iter().all(|known| known.about.id != check.about.id));
-        all.extend(news);
+        let mut all: Vec<&Check> = Vec::new();
+        for check in self.bases.iter().flat_map(|base| base.all().collect::<Vec<_>>()) {
+            match all.iter_mut().find(|known| known.about.id == check.about.id) {
+                None => all.push(check),
+                // Of two packs that bring the same check, the one that changes it counts; of two that do, the later one.
+                Some(known) if check.is_amended() => *known = check,
+                Some(_) => {}
+            }
+        }
+        for check in &self.checks {
+            match all.iter_mut().find(|known| known.about.id == check.about.id) {
+                None => all.push(check),
+                Some(known) => *known = check,
+            }
+        }
         all.into_iter()
     }
 
@@ -251,18 +264,23 @@ impl Packs {
             .collect();
         given.retain(|pack| !extended.contains(&pack.name));
         let mut packs = Packs::default();
-        let mut seen: HashMap<String, String> = HashMap::new();
         for pack in given {
             for check in pack.all() {
-                if let Some(other) = seen.insert(check.about.id.clone(), check.about.pack.clone()) {
-                    if other == check.about.pack {
-                        continue;
-                    }
-                    let text =
-                        format!("{} and {} both have a check called `{}`", other, check.about.pack, check.about.id);
-                    return Err(Complaints(vec![CheckError::at(&check.place, text)]));
+                let Some(known) = packs.checks.iter_mut().find(|known| known.about.id == check.about.id) else {
+                    packs.checks.push(check.clone());
+                    continue;
+                };
+                let apart = known.about.pack != check.about.pack
+                    || (known.is_amended() && check.is_amended() && known.defined_in != check.defined_in);
+                if apart {
+                    let (one, other, id) = (&known.defined_in, &check.defined_in, &check.about.id);
+                    let text = format!("{one} and {other} both say what `{id}` is");
+                    let error = CheckError::at(&check.place, text).with_help("Let one of them extend the other.");
+                    return Err(Complaints(vec![error]));
                 }
-                packs.checks.push(check.clone());
+                if check.is_amended() {
+                    *known = check.clone();
+                }
             }
             packs.off.extend(pack.each().iter().flat_map(|pack| pack.off.iter().cloned()));
             packs.packs.push(pack);

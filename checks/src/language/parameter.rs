@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use imis_schemas::Engine;
 use imis_schemas::document::{Located, Place};
 use jiff::civil::Date;
 
@@ -30,7 +29,10 @@ impl Value {
     pub fn sql(&self) -> String {
         match self {
             Value::Null => "NULL".to_owned(),
-            Value::Text(text) => Engine::Postgres.literal(text),
+            // A backslash is a character like others here: the E'' of PostgreSQL is not needed, and not understood everywhere.
+            Value::Text(text) => format!("'{}'", text.replace('\'', "''")),
+            // Behind a minus, a second one would begin a comment.
+            Value::Number(number) if number.starts_with('-') => format!("({number})"),
             Value::Number(number) => number.clone(),
             Value::Date(date) => format!("date '{date}'"),
             Value::Truth(truth) => truth.to_string(),

@@ -87,6 +87,7 @@ pub(super) fn check(
     let wording =
         |own: Option<String>, known: Option<&String>| own.map(|t| t.trim().to_owned()).or_else(|| known.cloned());
     let base = known.map(|check| &check.about);
+    let weighed = text.severity.is_some();
     let about = About {
         id: id.value.clone(),
         pack: base.map_or_else(|| pack.to_owned(), |b| b.pack.clone()),
@@ -126,8 +127,15 @@ pub(super) fn check(
                     };
                     only.condition = Some(sql(file, condition));
                 }
-                // A severity of the check's own beats those of its parts.
-                if about.severity != base.about.severity {
+                let other = [("column", text.column.is_some()), ("lacks", !text.lacks.is_empty())];
+                if let Some((word, _)) = other.iter().find(|(_, there)| *there) {
+                    let what = format!("`{word}` changes nothing here: it belongs to what is looked for");
+                    return Err(
+                        CheckError::at(&id.place, what).with_help("Write the check's parts anew, with their kinds.")
+                    );
+                }
+                // A severity that an overlay says beats those of the parts.
+                if weighed {
                     parts.iter_mut().for_each(|part| part.severity = None);
                 }
                 parts
@@ -135,7 +143,7 @@ pub(super) fn check(
             _ => vec![part(file, &id.place, text)?],
         },
     };
-    Ok(Check { about, place: id.place, parts })
+    Ok(Check { about, defined_in: pack.to_owned(), place: id.place, parts })
 }
 
 fn own_part(file: &Arc<SourceFile>, said: Spanned<RuleText>) -> Result<Part, CheckError> {
@@ -222,6 +230,10 @@ fn for_each(place: Place, text: &EachText) -> Result<ForEach, CheckError> {
     let each = if let Some(columns) = &text.tables_with {
         Each::TablesWith(columns.clone())
     } else if let Some(pattern) = &text.columns {
+        if pattern.matches('*').count() > 1 {
+            let error = CheckError::at(&place.within(pattern), "a pattern of columns has one * at most");
+            return Err(error.with_help("Write *UUID, tbl* or tbl*ID."));
+        }
         Each::Columns(pattern.clone())
     } else if let Some(data_type) = &text.columns_of_type {
         if data_type != "text" {
@@ -252,15 +264,19 @@ fn for_each(place: Place, text: &EachText) -> Result<ForEach, CheckError> {
 }
 
 fn kind(file: &Arc<SourceFile>, text: RuleText) -> Result<Kind, CheckError> {
+    let some = |columns: Vec<Located<String>>, at: &Place| match columns.is_empty() {
+        true => Err(CheckError::at(at, "the list of columns is empty")),
+        false => Ok(columns),
+    };
     let names = |list: &[Spanned<String>]| list.iter().map(|name| located(file, name)).collect::<Vec<_>>();
     let refused = |said: Option<Allowed>| said == Some(Allowed::Refused);
     if let Some(said) = text.not_null {
         let at = place_of(file, &said, 1);
         return Ok(match said.value {
             ColumnsOr::Column(name) => Kind::NotNull { columns: vec![one(&at, name)], blank: false },
-            ColumnsOr::Columns(list) => Kind::NotNull { columns: names(&list), blank: false },
+            ColumnsOr::Columns(list) => Kind::NotNull { columns: some(names(&list), &at)?, blank: false },
             ColumnsOr::Long(NotNullText { columns, blank }) => {
-                Kind::NotNull { columns: names(&columns), blank: refused(blank) }
+                Kind::NotNull { columns: some(names(&columns), &at)?, blank: refused(blank) }
             }
         });
     }
@@ -270,9 +286,11 @@ fn kind(file: &Arc<SourceFile>, text: RuleText) -> Result<Kind, CheckError> {
             ColumnsOr::Column(name) => {
                 Kind::Unique { columns: vec![one(&at, name)], spelling: Spelling::Exact, blank: false }
             }
-            ColumnsOr::Columns(list) => Kind::Unique { columns: names(&list), spelling: Spelling::Exact, blank: false },
+            ColumnsOr::Columns(list) => {
+                Kind::Unique { columns: some(names(&list), &at)?, spelling: Spelling::Exact, blank: false }
+            }
             ColumnsOr::Long(UniqueText { columns, spelling, only, blank }) => Kind::Unique {
-                columns: names(&columns),
+                columns: some(names(&columns), &at)?,
                 spelling: if only.is_some() { Spelling::Differs } else { self::spelling(spelling) },
                 blank: blank.is_some(),
             },
@@ -341,9 +359,10 @@ fn kind(file: &Arc<SourceFile>, text: RuleText) -> Result<Kind, CheckError> {
         });
     }
     if let Some(said) = text.no_overlap {
+        let at = place_of(file, &said, 1);
         let said = said.value;
         return Ok(Kind::NoOverlap {
-            by: names(&said.by),
+            by: some(names(&said.by), &at)?,
             from: located(file, &said.from),
             to: located(file, &said.to),
             ends_included: said.ends != Some(Ends::Excluded),

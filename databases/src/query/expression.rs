@@ -62,6 +62,10 @@ pub fn fold_names(sql: &str) -> Result<String, ExpressionError> {
                 word.value = word.value.to_lowercase();
                 Token::Word(word).to_string()
             }
+            // The tokenizer has read these, and prints them as they were not written.
+            Token::EscapedStringLiteral(text) => {
+                format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+            }
             other => other.to_string(),
         })
         .collect())

@@ -73,7 +73,8 @@ pub struct Located<T> {
 /// # Errors
 /// When the YAML or its shape is wrong; an unknown key comes with the key that was probably meant.
 pub fn parse<T: DeserializeOwned, F>(file: &Arc<SourceFile>) -> Result<T, Complaint<F>> {
-    serde_yaml::from_str(&file.text).map_err(|error| {
+    // N and Y are codes, not truth values: only true and false are.
+    serde_yaml::from_str_with_options(&file.text, serde_yaml::options! { strict_booleans: true }).map_err(|error| {
         let error = error.without_snippet();
         let mut text = error.to_string();
         // The place is shown with the line; the parser's own words end with it too.

@@ -83,6 +83,11 @@ pub(super) fn gathered(wanted: &CheckPacks) -> Result<Packs, Failure> {
         packs.only(&wanted.only).map_err(unknown)?;
     }
     packs.skip(&wanted.skip).map_err(unknown)?;
+    if packs.checks.is_empty() {
+        return Err(
+            Failure::usage("no check is left").with_help("The packs have none, or all are switched off or skipped.")
+        );
+    }
     Ok(packs)
 }
 
@@ -200,6 +205,12 @@ fn conclude(
     }
     if outcome.count(Status::Errored) > 0 {
         return Err(Failure::schema("not all checks could be carried out"));
+    }
+    let unseen = outcome.tables.iter().any(|table| table.refused > 0);
+    if unseen && fail_on.is_some() {
+        return Err(
+            Failure::data("some rows cannot be read, and no check saw them").with_help("The report names the tables.")
+        );
     }
     let fails = fail_on.is_some_and(|least| outcome.worst().is_some_and(|worst| worst >= least));
     Ok(if fails { DATA } else { DONE })
