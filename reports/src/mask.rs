@@ -43,7 +43,7 @@ impl fmt::Display for MaskedOrShown {
 /// surrogate key: an insurance number is all digits.
 const NATURAL: &[&str] = &["chfid", "code", "number", "passport", "phone", "email", "login", "loginname"];
 
-/// Parts of names of columns in which people, places and free words stand. Their values are masked even where they are few.
+/// Parts of names of columns in which people and free words stand. Their texts are masked even where they are few.
 const PERSONAL: &[&str] = &[
     "name",
     "address",
@@ -53,10 +53,6 @@ const PERSONAL: &[&str] = &[
     "mail",
     "passport",
     "birth",
-    "dob",
-    "geo",
-    "latitude",
-    "longitude",
     "photo",
     "picture",
     "signature",
@@ -80,34 +76,45 @@ const PERSONAL: &[&str] = &[
     "bank",
 ];
 
-/// How many rows must share a value before it is shown as one of a short list.
+/// Parts of names of columns that say where somebody lives, in numbers or texts.
+const PLACES: &[&str] = &["geo", "latitude", "longitude"];
+
+/// How many rows must share a value before it is shown as one of a short list, or as a frequent number or date.
 const SHARED: u64 = 5;
 /// A value as short as a code is shown even where fewer rows share it.
 const CODE: usize = 4;
 
-/// Whether people call a thing by the values of this column, or they are secrets: never a code list, never a range.
+/// Whether people call a thing by the values of this column, or they are secrets.
 pub fn is_natural(column: &str) -> bool {
     let name = column.to_lowercase();
     is_secret_column(column) || NATURAL.iter().any(|end| name.ends_with(end))
 }
 
-/// Whether a column may be a list of codes by its name: no natural key, no secret, nothing about a person, no free words.
-pub fn may_be_codes(column: &str) -> bool {
+/// Whether numbers and dates of a column say something about an amount or a time, not who or where somebody is.
+fn is_plain(column: &str) -> bool {
     let name = column.to_lowercase();
-    !is_natural(column) && !PERSONAL.iter().any(|part| name.contains(part))
+    !is_natural(column) && !PLACES.iter().any(|part| name.contains(part))
 }
 
-/// A value of a short list of codes that so many rows share. A word that only a few rows have may be a person's.
+/// A value of a short list of codes that so many rows share. A word that only a few rows have may be a person's, and so may any
+/// word in a column for names or free words.
 pub fn code(column: &str, value: &str, rows: u64, values: Values) -> MaskedOrShown {
-    if may_be_codes(column) && (rows >= SHARED || value.chars().count() <= CODE) {
+    let name = column.to_lowercase();
+    let may_be = is_plain(column) && !PERSONAL.iter().any(|part| name.contains(part));
+    if may_be && (rows >= SHARED || value.chars().count() <= CODE) {
         return MaskedOrShown::Shown(value.to_owned());
     }
     self::value(column, value, values)
 }
 
+/// A number or a date that so many rows share.
+pub fn shared(column: &str, value: &str, rows: u64, values: Values) -> MaskedOrShown {
+    if rows >= SHARED { bound(column, value, values) } else { self::value(column, value, values) }
+}
+
 /// The least or greatest number or date of a column.
 pub fn bound(column: &str, value: &str, values: Values) -> MaskedOrShown {
-    if is_natural(column) { self::value(column, value, values) } else { MaskedOrShown::Shown(value.to_owned()) }
+    if is_plain(column) { MaskedOrShown::Shown(value.to_owned()) } else { self::value(column, value, values) }
 }
 
 /// A value of any column.
@@ -272,14 +279,20 @@ mod tests {
             ("JsonExt", "{}", 9_000, "***"),
             ("StoredPassword", "x", 9_000, "***"),
             ("CHFID", "1", 9_000, "***"),
+            ("GeoLocation", "0 0", 9_000, "***"),
         ] {
             assert_eq!(code(column, value, rows, Values::Masked).to_string(), expected, "{column} {value}");
         }
         assert_eq!(code("LastName", "Ba", 1, Values::Shown).to_string(), "Ba");
         assert_eq!(code("password", "Ba", 9_000, Values::Shown).to_string(), "***");
-        for (column, masked, shown) in
-            [("DOB", "1950-01-01", "1950-01-01"), ("CHFID", "***", "1950-01-01"), ("dummyPwd", "***", "***")]
-        {
+        for (column, masked, shown) in [
+            ("DOB", "1950-01-01", "1950-01-01"),
+            ("CHFID", "***", "1950-01-01"),
+            ("Latitude", "***", "1950-01-01"),
+            ("dummyPwd", "***", "***"),
+        ] {
+            assert_eq!(super::shared(column, "1950-01-01", 5, Values::Masked).to_string(), masked, "{column}");
+            assert_eq!(super::shared(column, "1950-01-01", 4, Values::Masked).to_string(), "***", "{column}");
             assert_eq!(bound(column, "1950-01-01", Values::Masked).to_string(), masked, "{column}");
             assert_eq!(bound(column, "1950-01-01", Values::Shown).to_string(), shown, "{column}");
         }

@@ -13,6 +13,11 @@ pub const FORMAT: u32 = 1;
 
 /// How many different values a list of codes has at most.
 const CODES: u64 = 20;
+/// How many digits a number has at most that is a code.
+const SHORT: usize = 4;
+/// How many characters of a moment say the day, and how many the minute.
+const DAY: usize = 10;
+const MINUTE: usize = 16;
 
 /// A column as people may see it.
 pub(crate) struct Seen<'a> {
@@ -39,8 +44,7 @@ impl<'a> Seen<'a> {
     /// Whether the values are a short list that says what is what.
     fn is_list(&self) -> bool {
         let column = self.column;
-        matches!(column.kind, Kind::Truth | Kind::Number | Kind::Day | Kind::Text)
-            && column.distinct.exact
+        column.distinct.exact
             && column.distinct.number <= CODES
             // Where every row has another value, they are names.
             && column.filled() >= 2 * column.distinct.number
@@ -48,14 +52,18 @@ impl<'a> Seen<'a> {
 
     /// A value that stands for some rows.
     fn value(&self, value: &str, rows: u64) -> MaskedOrShown {
-        let name = &self.column.column;
-        if self.is_list() && self.column.kind == Kind::Truth {
-            return if self.is_secret() { MaskedOrShown::Masked } else { MaskedOrShown::Shown(value.to_owned()) };
+        let (name, column) = (&self.column.column, self.column);
+        match column.kind {
+            Kind::Truth if self.is_secret() => MaskedOrShown::Masked,
+            Kind::Truth => MaskedOrShown::Shown(value.to_owned()),
+            Kind::Number | Kind::Uuid if self.is_key() => mask::key_value(name, value, self.values),
+            // Status 16 is a code, however few rows have it; an amount of one row is that row's.
+            Kind::Number if self.is_list() && value.chars().count() <= SHORT => mask::bound(name, value, self.values),
+            Kind::Number | Kind::Day | Kind::Moment | Kind::Time => mask::shared(name, value, rows, self.values),
+            Kind::Text if self.is_list() => mask::code(name, value, rows, self.values),
+            Kind::Text if self.is_key() => mask::key_value(name, value, self.values),
+            Kind::Text | Kind::Document | Kind::Uuid | Kind::Bytes => mask::value(name, value, self.values),
         }
-        if self.is_list() {
-            return mask::code(name, value, rows, self.values);
-        }
-        if self.is_key() { mask::key_value(name, value, self.values) } else { mask::value(name, value, self.values) }
     }
 
     /// The most frequent values. Where no value may be seen, still how often they occur.
@@ -107,12 +115,19 @@ impl<'a> Seen<'a> {
             Kind::Text | Kind::Document => self.lengths().map(|l| plural("character", l)).unwrap_or_default(),
             Kind::Bytes => self.lengths().map(|l| plural("byte", l)).unwrap_or_default(),
             Kind::Truth | Kind::Uuid => String::new(),
-            Kind::Number | Kind::Day | Kind::Moment | Kind::Time => match (self.min(), self.max()) {
-                (Some(min), Some(max)) if min == max => min.to_string(),
-                (Some(min), Some(max)) => format!("{min} to {max}"),
-                _ => String::new(),
+            Kind::Moment => match self.ends() {
+                Some((min, max)) if min.get(..DAY) == max.get(..DAY) => between(&min, &max, MINUTE),
+                Some((min, max)) => between(&min, &max, DAY),
+                None => String::new(),
             },
+            Kind::Number | Kind::Day | Kind::Time => {
+                self.ends().map(|(min, max)| between(&min, &max, usize::MAX)).unwrap_or_default()
+            }
         }
+    }
+
+    fn ends(&self) -> Option<(String, String)> {
+        Some((self.min()?.to_string(), self.max()?.to_string()))
     }
 
     /// How many different values there are, in words.
@@ -125,37 +140,50 @@ impl<'a> Seen<'a> {
     pub(crate) fn remarks(&self) -> Vec<String> {
         let column = self.column;
         let mut said = Vec::new();
-        let is_declared = column.roles.iter().any(|role| matches!(role, KeyRole::Primary | KeyRole::Unique));
-        match column.uniqueness() {
-            Uniqueness::Unique if !is_declared => said.push("each row has another value".to_owned()),
-            Uniqueness::Almost { repeated: 0 } if !is_declared => said.push("no value is there twice".to_owned()),
-            Uniqueness::Almost { repeated } if repeated > 0 => {
-                said.push(format!("almost unique: {} repeated", thousands(repeated)));
-            }
-            Uniqueness::Perhaps if !is_declared => said.push("perhaps unique (estimated)".to_owned()),
-            _ => {}
-        }
+        said.extend(self.telling());
         if column.filled() > 1 && column.distinct.exact && column.distinct.number == 1 {
             said.push("one value only".to_owned());
         }
-        let mut count = |number: u64, what: &str| {
+        let mut count = |what: &str, number: u64| {
             if number > 0 {
-                said.push(format!("{} {what}", thousands(number)));
+                said.push(format!("{what} in {}", counted(number, "row")));
             }
         };
-        count(column.blank.unwrap_or(0), "blank");
+        count("blank", column.blank.unwrap_or(0));
         if let Some(numbers) = &column.numbers {
-            let points = column.roles.iter().any(|role| matches!(role, KeyRole::Foreign(_)));
-            if self.is_key() || points {
-                count(numbers.zero, "are 0");
-            }
-            count(numbers.negative, "below 0");
-            count(numbers.not_a_number, "no numbers");
+            count("0", if self.is_key() { numbers.zero } else { 0 });
+            count("below 0", numbers.negative);
+            count("no number", numbers.not_a_number);
         }
-        if let Some(with_time) = column.with_time.filter(|with_time| *with_time < column.filled()) {
-            count(with_time, &format!("of {} with a time of day", thousands(column.filled())));
+        if let Some(with_time) = column.with_time.filter(|with_time| *with_time < column.filled() && *with_time > 0) {
+            said.push(format!("a time of day in {} of {}", thousands(with_time), thousands(column.filled())));
         }
         said
+    }
+
+    /// Whether it tells rows apart, where nobody would expect it, or it nearly does. Moments usually do, and mean nothing by it.
+    fn telling(&self) -> Option<String> {
+        let column = self.column;
+        let is_declared = column.roles.iter().any(|role| matches!(role, KeyRole::Primary | KeyRole::Unique));
+        match column.uniqueness() {
+            _ if !matches!(column.kind, Kind::Number | Kind::Text | Kind::Uuid) => None,
+            Uniqueness::Almost { repeated: 0 } | Uniqueness::No => None,
+            Uniqueness::Almost { repeated } => {
+                Some(format!("almost unique: {} repeat a value", counted(repeated, "row")))
+            }
+            _ if is_declared => None,
+            Uniqueness::Unique => Some("each row has another value".to_owned()),
+            Uniqueness::Perhaps => Some("perhaps unique (estimated)".to_owned()),
+        }
+    }
+}
+
+/// From where to where, each cut to so many characters.
+fn between(min: &str, max: &str, characters: usize) -> String {
+    let cut = |text: &str| text.chars().take(characters).collect::<String>();
+    match (cut(min), cut(max)) {
+        (min, max) if min == max => min,
+        (min, max) => format!("{min} to {max}"),
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use imis_databases::query::expression::{ExpressionError, trouble};
@@ -79,6 +80,18 @@ pub(super) async fn plan_all(
                 }
                 ExpressionError::Wrong(why) => CheckError::at(&query.place, why).with_label("cannot be planned").into(),
             },
+            Ok(planned)
+                if SQLOptions::new()
+                    .with_allow_ddl(false)
+                    .with_allow_dml(false)
+                    .with_allow_statements(false)
+                    .verify_plan(&planned)
+                    .is_err() =>
+            {
+                CheckError::at(&query.place, "a check only reads: its query must be a SELECT")
+                    .with_label("no SELECT")
+                    .into()
+            }
             Ok(planned) => {
                 query.reads = reads(context, &planned, &query.tables);
                 let given: Vec<String> = planned.schema().fields().iter().map(|f| f.name().to_lowercase()).collect();

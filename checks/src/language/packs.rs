@@ -97,11 +97,21 @@ impl Pack {
                     let file = Arc::new(SourceFile { name, text });
                     match document::parse(&file) {
                         Err(error) => errors.push(error),
+                        Ok(FileText { pack: Some(_), .. } | FileText { title: Some(_), .. }) => {
+                            let what = format!("{} is a further file of a pack and says `pack` or `title`", file.name);
+                            errors.push(CheckError::general(what).with_help("These stand in the pack's first file."));
+                        }
+                        Ok(content) if !content.extends.0.is_empty() || !content.files.is_empty() => {
+                            let what =
+                                format!("{} is a further file of a pack and says `extends` or `files`", file.name);
+                            errors.push(CheckError::general(what).with_help("These stand in the pack's first file."));
+                        }
                         Ok(content) => pack.add(&file, content, &mut errors),
                     }
                 }
             }
         }
+        pack.known_parameters(&mut errors);
         pack.hash = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
         if errors.is_empty() { Ok(pack) } else { Err(Complaints(errors)) }
     }
@@ -138,6 +148,23 @@ impl Pack {
                     None => self.checks.push(check),
                 },
             }
+        }
+    }
+
+    /// An overlay sets what its bases know, or what its own checks use: anything else is a typo.
+    fn known_parameters(&self, errors: &mut Vec<CheckError>) {
+        if self.bases.is_empty() {
+            return;
+        }
+        let bases = || self.bases.iter().flat_map(Pack::each).flat_map(|base| &base.parameters);
+        let used: String = self.checks.iter().map(Check::texts).collect();
+        for parameter in &self.parameters {
+            let name = &parameter.name.value;
+            if bases().any(|known| known.name.value == *name) || used.contains(&format!("${{{name}}}")) {
+                continue;
+            }
+            let error = CheckError::at(&parameter.name.place, format!("no check uses a parameter called `{name}`"));
+            errors.push(error.with_label("not known").suggest(name, bases().map(|known| known.name.value.as_str())));
         }
     }
 

@@ -190,6 +190,12 @@ fn part(file: &Arc<SourceFile>, place: &Place, text: RuleText) -> Result<Part, C
                 .with_help("Write `table: NAME`."));
         }
     };
+    if let (Some(_), Some(condition)) = (&text.query, &text.r#where) {
+        let place = place_of(file, condition, condition.value.len());
+        return Err(CheckError::at(&place, "a query chooses its rows itself")
+            .with_label("would not be looked at")
+            .with_help("Write the condition into the query."));
+    }
     Ok(Part {
         what: text.title.as_deref().map(str::trim).unwrap_or_default().to_owned(),
         severity: text.severity,

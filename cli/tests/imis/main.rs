@@ -20,6 +20,7 @@ mod official;
 mod oracle;
 mod plan;
 mod planted;
+mod profile;
 mod refusals;
 mod rejects;
 mod releases;

@@ -46,19 +46,23 @@ fn one(of: &TableProfile, style: &Style) -> String {
         };
     }
     let empty: Vec<&str> = of.columns.iter().filter(|c| is_empty(c)).map(|c| c.column.as_str()).collect();
+    let mut more = String::new();
     if !empty.is_empty() && !style.verbose {
-        text += &paragraph(&format!("Always NULL: {}.", empty.join(", ")), style);
+        more += &paragraph(&format!("Always NULL: {}.", empty.join(", ")), style);
     }
     for seen in &shown {
         let remarks = seen.remarks();
         if !remarks.is_empty() {
-            text += &paragraph(&format!("{}: {}.", seen.column.column, remarks.join(", ")), style);
+            more += &paragraph(&format!("{}: {}.", seen.column.column, remarks.join(", ")), style);
         }
     }
     for (column, reason) in &of.unread_columns {
-        text += &paragraph(&format!("{column}: could not be read, {reason}."), style);
+        more += &paragraph(&format!("{column}: could not be read, {reason}."), style);
     }
-    text
+    if !lines.is_empty() && !more.is_empty() {
+        text.push('\n');
+    }
+    text + &more
 }
 
 fn line(seen: &Seen<'_>, is_wide: bool) -> Vec<Cell> {

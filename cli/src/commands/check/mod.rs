@@ -24,7 +24,7 @@ use crate::exit::{DATA, DONE, Failure};
 use crate::show;
 
 /// The packs that are run where none is named.
-const USUAL: [&str; 2] = ["openimis/core", "openimis/migration"];
+pub(crate) const USUAL: [&str; 2] = ["openimis/core", "openimis/migration"];
 
 pub(crate) async fn check(args: Check, session: &Session) -> Result<u8, Failure> {
     match args.what {
