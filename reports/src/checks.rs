@@ -5,7 +5,7 @@
 //! the rest is made of the outcome: [`crate::terminal::checks`], [`crate::checks_page`], [`checks_summary`], [`checks_junit`],
 //! [`checks_sarif`], or all files at once with [`crate::write_checks`]. [`ExplainedCheck`] is for [`crate::terminal::check_explained`].
 
-mod compare;
+mod comparison;
 mod draft;
 mod explained;
 mod fingerprint;
@@ -14,6 +14,7 @@ mod gone;
 mod harmless;
 mod junit;
 mod looked;
+mod previous;
 mod result;
 mod sarif;
 mod summary;
@@ -22,9 +23,10 @@ mod tests;
 mod verdict;
 mod violations;
 
-pub use compare::{Change, CheckChange, Comparison, Previous};
+pub use comparison::{Change, CheckChange, Comparison};
 pub use explained::{ExplainedCheck, ExplainedPart};
 pub use junit::checks_junit;
+pub use previous::Previous;
 pub use sarif::checks_sarif;
 pub use summary::checks_summary;
 pub use violations::{Finished, ViolationsFile};

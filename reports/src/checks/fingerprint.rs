@@ -19,7 +19,8 @@ pub(super) struct PartKey {
 impl PartKey {
     pub(super) fn new(check: &str, what: &str, table: &str, column: &str, about_schema: bool) -> Self {
         let mut text = Vec::with_capacity(check.len() + what.len() + table.len() + column.len() + 32);
-        for part in [check, what, table, column] {
+        // Names of tables and columns are the same in any case: the database may have moved to another engine.
+        for part in [check, what, &table.to_lowercase(), &column.to_lowercase()] {
             text.extend_from_slice(&(part.len() as u64).to_le_bytes());
             text.extend_from_slice(part.as_bytes());
         }
@@ -122,6 +123,8 @@ mod tests {
         let of = |part: PartKey, key: &str| part.fingerprint(Some(key)).unwrap();
         assert_eq!(of(part("a", "b"), "1"), of(part("a", "b"), "1"));
         assert_ne!(of(part("a", "b"), "1"), of(part("a", "b"), "2"));
+        assert_eq!(of(part("a", "b"), "1"), of(part("a", "B"), "1"), "names of columns in any case");
+        assert_ne!(of(part("a", "b"), "1"), of(part("A", "b"), "1"));
         assert_ne!(of(part("ab", ""), "1"), of(part("a", "b"), "1"));
         assert_eq!(part("a", "b").fingerprint(Some("***")), None);
         assert_eq!(part("a", "b").fingerprint(None), None);

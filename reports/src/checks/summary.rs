@@ -3,7 +3,7 @@
 use imis_checks::outcome::{CheckResult, Outcome, PartResult};
 use serde_json::{Map, Value, json};
 
-use super::compare::Comparison;
+use super::comparison::Comparison;
 use super::verdict::{SEVERITIES, Tally};
 use crate::mask::Values;
 

@@ -13,9 +13,10 @@ use imis_checks::outcome::{Findings, Outcome, Violations};
 use imis_databases::secret::is_secret_column;
 use imis_databases::{Error, ErrorKind};
 
-use super::compare::{Comparison, Previous};
+use super::comparison::Comparison;
 use super::draft::Draft;
 use super::looked::is_about_schema;
+use super::previous::Previous;
 use crate::folder::private_folder;
 use crate::mask::{KeyMask, STARS, Values};
 

@@ -13,83 +13,15 @@ use imis_checks::outcome::{Outcome, Status, Violations};
 use imis_databases::{Error, ErrorKind};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use super::comparison::{Change, CheckChange, Comparison};
 use super::draft::{Draft, RUN};
 use super::fingerprint::{Fingerprints, PartKey};
 use super::gone::Gone;
 use super::looked::{Looked, is_about_schema};
 use super::violations::{VIOLATIONS, text};
 use crate::mask::{KeyMask, Values};
-
-/// What became of violations from one run to the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// There now, not before.
-    pub new: u64,
-    /// There before and now.
-    pub still: u64,
-    /// There before, not now.
-    pub gone: u64,
-    /// Of rows that cannot be told one by one, as their key is masked or they have none: how many there were before.
-    pub counted_before: u64,
-    /// How many of them there are now.
-    pub counted_now: u64,
-    /// Found before by checks that were not carried out now: nobody knows whether they are still there.
-    pub only_before: u64,
-    /// Found now by checks that were not carried out before: nobody knows whether they are new.
-    pub only_now: u64,
-}
-
-impl Change {
-    fn add(&mut self, other: &Change) {
-        self.new += other.new;
-        self.still += other.still;
-        self.gone += other.gone;
-        self.counted_before += other.counted_before;
-        self.counted_now += other.counted_now;
-        self.only_before += other.only_before;
-        self.only_now += other.only_now;
-    }
-}
-
-/// What became of the violations of a check.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct CheckChange {
-    /// The check.
-    pub id: String,
-    /// What became of it in the run before; `None` where it was not in that run.
-    pub before: Option<Status>,
-    /// Its violations.
-    #[serde(flatten)]
-    pub change: Change,
-}
-
-/// A run of checks beside an earlier one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Comparison {
-    /// The run before.
-    pub run: String,
-    /// Its database.
-    pub location: String,
-    /// The day that counted as today.
-    pub as_of: String,
-    /// When it began.
-    pub started: String,
-    /// All checks together.
-    pub total: Change,
-    /// Check by check, in the order of the outcome; then those that only the run before had.
-    pub checks: Vec<CheckChange>,
-    /// What makes the two less alike.
-    pub notes: Vec<String>,
-}
-
-impl Comparison {
-    /// What became of a check.
-    pub fn of(&self, id: &str) -> Option<&CheckChange> {
-        self.checks.iter().find(|check| check.id == id)
-    }
-}
 
 /// What is read of the `summary.json` of a run.
 #[derive(Debug, Deserialize)]
@@ -193,20 +125,6 @@ impl Previous {
     /// The database of that run.
     pub fn location(&self) -> &str {
         &self.summary.location
-    }
-
-    /// Refuses a run on another database.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Usage`], with both names.
-    pub fn must_be_of(&self, location: &str) -> Result<(), Error> {
-        if self.summary.location == location {
-            return Ok(());
-        }
-        let message =
-            format!("the report in {} is of {}, not of {location}", self.folder.display(), self.summary.location);
-        Err(Error::new(ErrorKind::Usage, message)
-            .with_help("compare runs on one database; give the location as it was given then"))
     }
 
     /// Tells for each row of a batch whether it is new (0), still there (1), or nobody can know (NULL).
@@ -392,8 +310,12 @@ fn add(selection: &mut Vec<RowSelector>, skip: bool) {
 
 fn notes(before: &Summary, outcome: &Outcome, total: &Change) -> Vec<String> {
     let mut notes = Vec::new();
-    if before.engine != outcome.engine {
-        notes.push(format!("the run before was on {}, this one is on {}", before.engine, outcome.engine));
+    if before.location != outcome.location {
+        let product = if before.engine == outcome.engine { String::new() } else { format!(" ({})", before.engine) };
+        notes.push(format!(
+            "the run before was on {}{product}: rows belong together by their keys, if it is the same database elsewhere",
+            before.location
+        ));
     }
     let changed: Vec<&str> = outcome
         .packs
