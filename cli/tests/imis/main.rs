@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
 
 mod checks;
+mod checks_hostile;
 mod clean;
 mod consistency;
 mod country;
