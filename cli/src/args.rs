@@ -212,6 +212,12 @@ pub(crate) struct Check {
     pub(crate) location: Option<String>,
     #[command(flatten)]
     pub(crate) packs: CheckPacks,
+    /// Check also what a migration to this database would demand, by the mapping: what would be rejected or lost.
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) to: Option<String>,
+    /// The mapping of that migration: a pack's name or a mapping file.
+    #[arg(long, value_name = "MAPPING", default_value = DEFAULT_PACK, env = "IMIS_MAPPING")]
+    pub(crate) mapping: String,
     /// Compare with an earlier run: its report folder. Tells what is new, gone, and still there.
     #[arg(long, value_name = "DIR")]
     pub(crate) compare: Option<PathBuf>,
@@ -266,6 +272,7 @@ Examples:
   imis check postgres://imis@localhost/openimis --pack openimis/fhir-r4 --fail-on never
   imis check IMIS --pack nepal.yaml --report november --compare october
   imis check profile IMIS --report picture
+  imis check mssql://reader@old-server/IMIS --pack openimis/migration --to postgres://imis@localhost/openimis
   imis check explain I5
   imis check list --pack openimis/core
 

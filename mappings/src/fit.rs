@@ -70,6 +70,11 @@ impl Findings {
 }
 
 impl Fit {
+    /// The target column.
+    pub(crate) fn target(&self) -> &TypedColumn {
+        &self.target
+    }
+
     /// Finds the way from an Arrow type into a column; `source` is the source column where the value is just that one.
     pub(crate) fn new(
         from: &ArrowType,

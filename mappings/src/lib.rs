@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod bind;
+pub mod demand;
 pub mod explain;
 pub mod hazard;
 pub mod language;

@@ -3,12 +3,14 @@
 //! [`Pack::shipped`] reads a pack that the program carries, [`Pack::open`] one from files, [`Packs::gather`] several at once. What comes out is
 //! only parsed; [`crate::compile`] holds it against a catalogue.
 
+mod derived;
 mod model;
 mod packs;
 mod parameter;
 mod parse;
 mod text;
 
+pub use derived::Derived;
 pub use model::{Check, Each, ForEach, Kind, Pack, Part, Scope, Spelling, Target, Values};
 pub use packs::{Packs, pack_names};
 pub(crate) use parameter::As;

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use imis_checks::compile::compile;
 use imis_checks::engine::{Options, Run};
-use imis_checks::language::{CheckErrors, Packs, pack_names};
+use imis_checks::language::{CheckErrors, Derived, Packs, pack_names};
 use imis_checks::outcome::{Dropped, Findings, Outcome, Severity, Status, Violations};
 use imis_databases::{Error, Source};
+use imis_mappings::demand::Demanded;
 use imis_reports::checks::{Comparison, Previous, ViolationsFile, checks_summary};
 use imis_reports::mask::Values;
 use imis_reports::terminal::{self, Style};
@@ -33,11 +34,14 @@ pub(crate) async fn check(args: Check, session: &Session) -> Result<u8, Failure>
         Some(CheckCommand::List(args)) => return list::list(args, session).await,
         None => {}
     }
-    let packs = gathered(&args.packs)?;
+    let mut packs = gathered(&args.packs)?;
     let Some(name) = &args.location else { return Err(Failure::usage("no LOCATION is named")) };
     let location = session.location(name)?;
     let source = session.open_as(&location, session.wish(name, args.consistency)).await?;
     let catalog = source.catalog().await?;
+    if let Some(to) = &args.to {
+        demands(session, &mut packs, (&source, &location.to_string()), to, &args.mapping).await?;
+    }
     let values = if args.show_values { Values::Shown } else { Values::Masked };
     let previous = args.compare.as_deref().map(Previous::open).transpose()?;
     if let Some(previous) = &previous
@@ -57,6 +61,30 @@ pub(crate) async fn check(args: Check, session: &Session) -> Result<u8, Failure>
     };
     let checked = carried_out(session, wanted, &packs, args.report.as_deref(), previous, values).await?;
     conclude(session, &checked, args.report.as_deref(), values, threshold(args.fail_on))
+}
+
+/// Adds what a mapping and its target demand of the source.
+async fn demands(
+    session: &Session,
+    packs: &mut Packs,
+    (source, location): (&Arc<dyn Source>, &str),
+    to: &str,
+    mapping: &str,
+) -> Result<(), Failure> {
+    let opened = session.ends(Arc::clone(source), location.to_owned(), to, mapping, None).await?;
+    let mut added = 0;
+    for demand in opened.bound.demands(opened.source_catalog.engine) {
+        let what = match demand.what {
+            Demanded::Value => Derived::Value,
+            Demanded::Length(most) => Derived::Length(most),
+            Demanded::Once => Derived::Once,
+            Demanded::Row { table, column } => Derived::Row { table, column },
+            Demanded::Nothing { default } => Derived::Nothing { default },
+        };
+        added += usize::from(packs.derive(&demand.table, &demand.column, &demand.target, &what));
+    }
+    session.say(&format!("{added} demands of the mapping {mapping} and its target are checked, too"));
+    Ok(())
 }
 
 /// The packs that are named, with the checks that are.
