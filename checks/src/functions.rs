@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn check_digits_are_those_of_the_rule() {
         for (text, way, right) in [
-            ("070707070", "modulo-7", 7_070_707 % 7 == 0),
+            ("070707070", "modulo-7", true),
             ("100000005", "modulo-7", 10_000_000 % 7 == 5),
             ("100000004", "modulo-7", 10_000_000 % 7 == 4),
             ("79927398713", "luhn", true),

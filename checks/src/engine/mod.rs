@@ -15,6 +15,8 @@ mod reading;
 mod scan;
 mod sets;
 mod stage;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};

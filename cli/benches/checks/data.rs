@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::Array;
 use arrow::compute::{filter_record_batch, is_null};
 use futures::{StreamExt, stream};
 use imis_databases::postgres::{PostgresSink, PostgresSource};
@@ -77,8 +76,7 @@ impl Data {
         let mut catalog: Catalog = country.catalog().clone();
         catalog.tables.retain(|table| TABLES.contains(&table.name.as_str()));
         let catalog = Arc::new(catalog);
-        let sink =
-            SnapshotSink::create(&self.path(), Arc::clone(&catalog), "a made country".into(), Consistency::Frozen)?;
+        let sink = SnapshotSink::create(&self.path(), Arc::clone(&catalog), "a made country", Consistency::Frozen)?;
         for table in &catalog.tables {
             let name = table.name.clone();
             let live = country.batches(&name).map(move |batch| {

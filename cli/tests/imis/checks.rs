@@ -121,7 +121,7 @@ fn exactly_the_planted_rows_are_found() {
         }
         for (rule, rows) in &told {
             rules.insert(rule.clone());
-            assert!(rows.len() >= 1, "{rule}");
+            assert!(!rows.is_empty(), "{rule}");
             if !found.contains_key(rule) {
                 wrong.push(format!("{rule}: nothing of {rows:?} is found"));
             }

@@ -145,8 +145,8 @@ fn a_table_that_cannot_be_read_stops_no_other_check() {
     });
     country.unwrap().write_snapshot(&desk.path().join("country"), 2, &|_| {}).unwrap();
     let tables = desk.path().join("country/tables");
-    let damaged = std::fs::read_dir(&tables).unwrap().flatten().map(|entry| entry.path());
-    let damaged = damaged.filter(|path| path.to_string_lossy().contains("tblHF.")).next().unwrap();
+    let mut files = std::fs::read_dir(&tables).unwrap().flatten().map(|entry| entry.path());
+    let damaged = files.find(|path| path.to_string_lossy().contains("tblHF.")).unwrap();
     std::fs::write(&damaged, "no Parquet").unwrap();
     let said = desk.imis(&["check", "country", "--only", "I2,I7,L9,I18,P9", "--json", "--report", "report"]);
     assert_eq!(said.code, 4, "{}", said.stderr);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use imis_fixtures::country::{Country, CountryParameters};
 use imis_fixtures::postgres::Cluster;
 use imis_fixtures::sqlserver::{Options, SqlServer, Tables};
