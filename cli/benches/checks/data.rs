@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::Array;
 use arrow::compute::{filter_record_batch, is_null};
 use futures::{StreamExt, stream};
 use imis_databases::postgres::{PostgresSink, PostgresSource};
@@ -78,7 +77,7 @@ impl Data {
         catalog.tables.retain(|table| TABLES.contains(&table.name.as_str()));
         let catalog = Arc::new(catalog);
         let sink =
-            SnapshotSink::create(&self.path(), Arc::clone(&catalog), "a made country".into(), Consistency::Frozen)?;
+            SnapshotSink::create(&self.path(), Arc::clone(&catalog), "a made country".to_owned(), Consistency::Frozen)?;
         for table in &catalog.tables {
             let name = table.name.clone();
             let live = country.batches(&name).map(move |batch| {
@@ -112,7 +111,8 @@ impl Data {
             insurees = insurees.max(written);
         }
         // What any database that is used has: statistics, and memory for a sort of a million keys.
-        client.batch_execute("VACUUM ANALYZE; ALTER DATABASE checks SET work_mem = '256MB'").await?;
+        client.batch_execute("VACUUM ANALYZE").await?;
+        client.batch_execute("ALTER DATABASE checks SET work_mem = '256MB'").await?;
         Ok(insurees)
     }
 
