@@ -366,6 +366,20 @@ async fn above_the_bound_it_is_estimated_and_says_so() {
 }
 
 #[tokio::test]
+async fn of_long_values_only_the_beginning_is_kept() {
+    let long = "x1".repeat(50_000);
+    let texts = StringArray::from_iter_values([long.as_str(), long.as_str(), "short"]);
+    let columns = r#"{"name": "t", "type": "nvarchar(max)", "nullable": true}"#;
+    let found =
+        look(Made::new(vec![("long", columns, batch(vec![("t", Arc::new(texts))]))]), &Options::default()).await;
+    let t = column(&found, "long", "t");
+    let kept = [&t.top[0].value, t.max.as_ref().unwrap(), t.min.as_ref().unwrap()];
+    assert_eq!(kept.map(|text| text.chars().count()), [VALUE_CHARS + 1, VALUE_CHARS + 1, 5]);
+    assert!(t.shapes.iter().all(|shape| shape.shape.chars().count() < 60), "{:?}", t.shapes);
+    assert_eq!((t.top[0].count, t.lengths.unwrap().max), (2, 100_000));
+}
+
+#[tokio::test]
 async fn what_is_empty_or_closed_is_said_and_the_rest_goes_on() {
     let plain = r#"{"name": "a", "type": "int", "nullable": true}, {"name": "b", "type": "int", "nullable": true}"#;
     let two = |values: Vec<Option<i32>>| {

@@ -76,7 +76,8 @@ impl Data {
         let mut catalog: Catalog = country.catalog().clone();
         catalog.tables.retain(|table| TABLES.contains(&table.name.as_str()));
         let catalog = Arc::new(catalog);
-        let sink = SnapshotSink::create(&self.path(), Arc::clone(&catalog), "a made country", Consistency::Frozen)?;
+        let sink =
+            SnapshotSink::create(&self.path(), Arc::clone(&catalog), "a made country".to_owned(), Consistency::Frozen)?;
         for table in &catalog.tables {
             let name = table.name.clone();
             let live = country.batches(&name).map(move |batch| {
@@ -110,7 +111,8 @@ impl Data {
             insurees = insurees.max(written);
         }
         // What any database that is used has: statistics, and memory for a sort of a million keys.
-        client.batch_execute("VACUUM ANALYZE; ALTER DATABASE checks SET work_mem = '256MB'").await?;
+        client.batch_execute("VACUUM ANALYZE").await?;
+        client.batch_execute("ALTER DATABASE checks SET work_mem = '256MB'").await?;
         Ok(insurees)
     }
 

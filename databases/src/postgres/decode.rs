@@ -47,6 +47,28 @@ enum Builder {
     Bytes(BinaryBuilder),
 }
 
+/// A value of a field, not yet appended.
+enum Value<'a> {
+    Null,
+    Boolean(bool),
+    Int16(i16),
+    Int32(i32),
+    Int64(i64),
+    Float32(f32),
+    Float64(f64),
+    Decimal(i128),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+/// What is wrong with a field.
+enum Fault {
+    /// Arrow cannot carry the value; its row is refused.
+    Value(&'static str),
+    /// The stream is garbled.
+    Stream,
+}
+
 impl Builder {
     fn new(data_type: &DataType) -> Self {
         match data_type {
@@ -70,58 +92,76 @@ impl Builder {
         }
     }
 
-    fn push_null(&mut self) {
-        match self {
-            Builder::Boolean(b) => b.append_null(),
-            Builder::Int16(b) => b.append_null(),
-            Builder::Int32(b) => b.append_null(),
-            Builder::Int64(b) => b.append_null(),
-            Builder::Float32(b) => b.append_null(),
-            Builder::Float64(b) => b.append_null(),
-            Builder::Decimal(b, _) => b.append_null(),
-            Builder::Date(b) => b.append_null(),
-            Builder::Time(b) => b.append_null(),
-            Builder::Timestamp(b) => b.append_null(),
-            Builder::Text(b) => b.append_null(),
-            Builder::Bytes(b) => b.append_null(),
+    /// What the bytes of a field say, or why Arrow cannot carry it.
+    fn read<'a>(&self, field: &'a [u8]) -> Result<Value<'a>, Fault> {
+        fn fixed<const N: usize>(field: &[u8]) -> Result<[u8; N], Fault> {
+            field.try_into().map_err(|_| Fault::Value("the server sent a field of the wrong length"))
         }
-    }
-
-    /// Appends a field; on a value that Arrow cannot carry it appends NULL and says why.
-    fn push(&mut self, field: &[u8]) -> Result<(), &'static str> {
-        const SHORT: &str = "the server sent a field of the wrong length";
-        fn fixed<const N: usize>(field: &[u8]) -> Result<[u8; N], &'static str> {
-            field.try_into().map_err(|_| SHORT)
+        /// Of these the server knows the length as well as we do.
+        fn sure<const N: usize>(field: &[u8]) -> Result<[u8; N], Fault> {
+            field.try_into().map_err(|_| Fault::Stream)
         }
-        match self {
-            Builder::Boolean(b) => b.append_value(fixed::<1>(field)? != [0]),
-            Builder::Int16(b) => b.append_value(i16::from_be_bytes(fixed(field)?)),
-            Builder::Int32(b) => b.append_value(i32::from_be_bytes(fixed(field)?)),
-            Builder::Int64(b) => b.append_value(i64::from_be_bytes(fixed(field)?)),
-            Builder::Float32(b) => b.append_value(f32::from_be_bytes(fixed(field)?)),
-            Builder::Float64(b) => b.append_value(f64::from_be_bytes(fixed(field)?)),
-            Builder::Decimal(b, scale) => {
-                b.append_value(numeric::get(field, *scale).ok_or("the number is not finite or has too many digits")?);
+        Ok(match self {
+            Builder::Boolean(_) => Value::Boolean(sure::<1>(field)? != [0]),
+            Builder::Int16(_) => Value::Int16(i16::from_be_bytes(sure(field)?)),
+            Builder::Int32(_) => Value::Int32(i32::from_be_bytes(sure(field)?)),
+            Builder::Int64(_) => Value::Int64(i64::from_be_bytes(sure(field)?)),
+            Builder::Float32(_) => Value::Float32(f32::from_be_bytes(fixed(field)?)),
+            Builder::Float64(_) => Value::Float64(f64::from_be_bytes(fixed(field)?)),
+            Builder::Decimal(_, scale) => {
+                let number = numeric::get(field, *scale);
+                Value::Decimal(number.ok_or(Fault::Value("the number is not finite or has too many digits"))?)
             }
-            Builder::Date(b) => {
+            Builder::Date(_) => {
                 let days = i32::from_be_bytes(fixed(field)?);
                 if matches!(days, i32::MIN | i32::MAX) {
-                    return Err("the date is infinite");
+                    return Err(Fault::Value("the date is infinite"));
                 }
-                b.append_value(days.checked_add(EPOCH_DAYS).ok_or("the date is out of range")?);
+                Value::Int32(days.checked_add(EPOCH_DAYS).ok_or(Fault::Value("the date is out of range"))?)
             }
-            Builder::Time(b) => b.append_value(i64::from_be_bytes(fixed(field)?)),
-            Builder::Timestamp(b) => {
+            Builder::Time(_) => Value::Int64(i64::from_be_bytes(fixed(field)?)),
+            Builder::Timestamp(_) => {
                 let micros = i64::from_be_bytes(fixed(field)?);
                 if matches!(micros, i64::MIN | i64::MAX) {
-                    return Err("the timestamp is infinite");
+                    return Err(Fault::Value("the timestamp is infinite"));
                 }
-                b.append_value(micros.checked_add(EPOCH_MICROS).ok_or("the timestamp is out of range")?);
+                Value::Int64(micros.checked_add(EPOCH_MICROS).ok_or(Fault::Value("the timestamp is out of range"))?)
             }
-            Builder::Text(b) => b.append_value(std::str::from_utf8(field).map_err(|_| "the text is not UTF-8")?),
-            Builder::Bytes(b) => b.append_value(field),
+            Builder::Text(_) => {
+                Value::Text(std::str::from_utf8(field).map_err(|_| Fault::Value("the text is not UTF-8"))?)
+            }
+            Builder::Bytes(_) => Value::Bytes(field),
+        })
+    }
+
+    /// Appends a value that this builder read, or NULL for any other.
+    fn push(&mut self, value: &Value<'_>) {
+        match (self, value) {
+            (Builder::Boolean(b), Value::Boolean(value)) => b.append_value(*value),
+            (Builder::Int16(b), Value::Int16(value)) => b.append_value(*value),
+            (Builder::Int32(b), Value::Int32(value)) => b.append_value(*value),
+            (Builder::Int64(b), Value::Int64(value)) => b.append_value(*value),
+            (Builder::Float32(b), Value::Float32(value)) => b.append_value(*value),
+            (Builder::Float64(b), Value::Float64(value)) => b.append_value(*value),
+            (Builder::Decimal(b, _), Value::Decimal(value)) => b.append_value(*value),
+            (Builder::Date(b), Value::Int32(value)) => b.append_value(*value),
+            (Builder::Time(b), Value::Int64(value)) => b.append_value(*value),
+            (Builder::Timestamp(b), Value::Int64(value)) => b.append_value(*value),
+            (Builder::Text(b), Value::Text(value)) => b.append_value(value),
+            (Builder::Bytes(b), Value::Bytes(value)) => b.append_value(value),
+            (Builder::Boolean(b), _) => b.append_null(),
+            (Builder::Int16(b), _) => b.append_null(),
+            (Builder::Int32(b), _) => b.append_null(),
+            (Builder::Int64(b), _) => b.append_null(),
+            (Builder::Float32(b), _) => b.append_null(),
+            (Builder::Float64(b), _) => b.append_null(),
+            (Builder::Decimal(b, _), _) => b.append_null(),
+            (Builder::Date(b), _) => b.append_null(),
+            (Builder::Time(b), _) => b.append_null(),
+            (Builder::Timestamp(b), _) => b.append_null(),
+            (Builder::Text(b), _) => b.append_null(),
+            (Builder::Bytes(b), _) => b.append_null(),
         }
-        Ok(())
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -187,6 +227,12 @@ impl Decoder {
 
     /// Takes bytes of the stream and decodes the rows that are complete.
     pub(super) fn feed(&mut self, bytes: &Bytes) -> Result<(), Error> {
+        if self.started && self.buffer.is_empty() {
+            // A server sends whole rows, and so nothing is gathered.
+            let rest = self.rows_of(bytes)?;
+            self.buffer.extend_from_slice(bytes.get(rest..).unwrap_or_default());
+            return self.bounded();
+        }
         self.buffer.extend_from_slice(bytes);
         if !self.started {
             // Signature, flags and the length of an extension, which we skip.
@@ -201,16 +247,29 @@ impl Decoder {
             self.buffer.advance(19 + extension);
             self.started = true;
         }
+        let mut gathered = std::mem::take(&mut self.buffer);
+        let rest = self.rows_of(&gathered)?;
+        gathered.advance(rest);
+        self.buffer = gathered;
+        self.bounded()
+    }
+
+    /// Decodes the rows that are complete, and says where the first one begins that is not.
+    fn rows_of(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        let mut at = 0;
         while !self.ended {
-            let Some(length) = self.row_length()? else { break };
-            let row = self.buffer.split_to(length).freeze();
-            self.row(row)?;
+            let rest = bytes.get(at..).unwrap_or_default();
+            let Some(length) = self.row_length(rest)? else { break };
+            self.row(rest.get(..length).unwrap_or_default())?;
+            at += length;
         }
-        // A row comes in one message; who sends it in pieces may go on for as long as the row says that it is.
-        if self.buffer.len() > if self.ended { TRAILER } else { self.most } {
-            return Err(garbled());
-        }
-        Ok(())
+        Ok(at)
+    }
+
+    /// A row comes in one message; who sends it in pieces may go on for as long as the row says that it is.
+    fn bounded(&self) -> Result<(), Error> {
+        let most = if self.ended { TRAILER } else { self.most };
+        if self.buffer.len() > most { Err(garbled()) } else { Ok(()) }
     }
 
     /// Refuses a stream that stopped before its end mark.
@@ -218,9 +277,9 @@ impl Decoder {
         if self.ended { Ok(()) } else { Err(garbled()) }
     }
 
-    /// How many bytes the next row has, once all of them are here. Sets `ended` at the end mark.
-    fn row_length(&mut self) -> Result<Option<usize>, Error> {
-        let Some(head) = self.buffer.get(..2) else { return Ok(None) };
+    /// How many bytes the row at the beginning has, once all of them are here. Sets `ended` at the end mark.
+    fn row_length(&mut self, bytes: &[u8]) -> Result<Option<usize>, Error> {
+        let Some(head) = bytes.get(..2) else { return Ok(None) };
         let fields = i16::from_be_bytes([head[0], head[1]]);
         if fields == -1 {
             self.ended = true;
@@ -231,59 +290,54 @@ impl Decoder {
         }
         let mut at = 2;
         for _ in 0..fields {
-            let Some(length) = self.buffer.get(at..at + 4) else { return Ok(None) };
+            let Some(length) = bytes.get(at..at + 4) else { return Ok(None) };
             let length = i32::from_be_bytes([length[0], length[1], length[2], length[3]]);
             at += 4 + usize::try_from(length).unwrap_or(0);
         }
-        Ok((self.buffer.len() >= at).then_some(at))
+        Ok((bytes.len() >= at).then_some(at))
     }
 
-    fn row(&mut self, mut row: Bytes) -> Result<(), Error> {
+    /// Decodes a row that is complete.
+    fn row(&mut self, row: &[u8]) -> Result<(), Error> {
         self.bytes += row.len();
         self.seen += 1;
-        row.advance(2);
-        let mut fields = Vec::with_capacity(self.columns.len());
-        for _ in 0..self.columns.len() {
-            let length = row.get_i32();
-            fields.push(usize::try_from(length).ok().map(|length| row.split_to(length)));
-        }
         // A row that cannot be carried is found before anything is appended, so that the builders stay level.
+        let mut values = Vec::with_capacity(self.columns.len());
         let mut reason = None;
-        for (field, column) in fields.iter().zip(&self.columns) {
-            if let Some(field) = field {
-                let checked = if field.len() > self.max_cell {
-                    Err("the cell is larger than --max-cell allows")
-                } else {
-                    Builder::new(&column.data_type).push_checked(field)
-                };
-                if let Err(why) = checked {
+        for ((field, column), builder) in fields(row).zip(&self.columns).zip(&self.builders) {
+            let read = match field {
+                None => Ok(Value::Null),
+                Some(field) if field.len() > self.max_cell => {
+                    Err(Fault::Value("the cell is larger than --max-cell allows"))
+                }
+                Some(field) => builder.read(field),
+            };
+            match read {
+                Ok(value) => values.push(value),
+                Err(Fault::Value(why)) => {
                     reason = Some((column.name.clone(), why));
                     break;
                 }
+                Err(Fault::Stream) => return Err(garbled()),
             }
         }
         if let Some((column, why)) = reason {
-            let key = self.key.iter().filter_map(|at| self.key_value(*at, &fields)).collect();
+            let key = self.key.iter().filter_map(|at| self.key_value(*at, row)).collect();
             self.refused.push(RefusedRow { key, column, reason: why.to_owned() });
             return Ok(());
         }
-        for (field, builder) in fields.iter().zip(&mut self.builders) {
-            match field {
-                None => builder.push_null(),
-                Some(field) => builder.push(field).map_err(|_| garbled())?,
-            }
-        }
+        self.builders.iter_mut().zip(&values).for_each(|(builder, value)| builder.push(value));
         self.rows += 1;
         Ok(())
     }
 
-    fn key_value(&self, at: usize, fields: &[Option<Bytes>]) -> Option<(String, String)> {
+    fn key_value(&self, at: usize, row: &[u8]) -> Option<(String, String)> {
         let column = self.columns.get(at)?;
-        let field = fields.get(at)?.as_ref()?;
+        let field = fields(row).nth(at)??;
         let value = match column.data_type {
-            DataType::SmallInt => i16::from_be_bytes(field.as_ref().try_into().ok()?).to_string(),
-            DataType::Int => i32::from_be_bytes(field.as_ref().try_into().ok()?).to_string(),
-            DataType::BigInt => i64::from_be_bytes(field.as_ref().try_into().ok()?).to_string(),
+            DataType::SmallInt => i16::from_be_bytes(field.try_into().ok()?).to_string(),
+            DataType::Int => i32::from_be_bytes(field.try_into().ok()?).to_string(),
+            DataType::BigInt => i64::from_be_bytes(field.try_into().ok()?).to_string(),
             _ => String::from_utf8_lossy(field).into_owned(),
         };
         Some((column.name.clone(), value))
@@ -313,17 +367,19 @@ impl Decoder {
     }
 }
 
-impl Builder {
-    /// Whether a field could be appended, without doing so. Only types whose bytes can be wrong are looked at.
-    fn push_checked(&mut self, field: &[u8]) -> Result<(), &'static str> {
-        match self {
-            Builder::Int16(_) | Builder::Int32(_) | Builder::Int64(_) | Builder::Bytes(_) | Builder::Boolean(_) => {
-                Ok(())
-            }
-            Builder::Text(_) => std::str::from_utf8(field).map(|_| ()).map_err(|_| "the text is not UTF-8"),
-            other => other.push(field),
-        }
-    }
+/// The fields of a row that is complete; `None` for NULL.
+fn fields(row: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    let mut rest = row.get(2..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            rest = after;
+            return Some(None);
+        };
+        let (field, after) = after.split_at_checked(length)?;
+        rest = after;
+        Some(Some(field))
+    })
 }
 
 fn garbled() -> Error {
