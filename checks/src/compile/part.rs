@@ -193,7 +193,11 @@ impl Compiler<'_> {
                     there.extend(text.then(|| format!("btrim({}) <> ''", sql::name(column))));
                 }
                 let there: Vec<&str> = there.iter().map(String::as_str).collect();
-                self.set_sql(at, sql::repeated(&table, &key, &names, &there, *spelling));
+                let is_text = |name: &&String| {
+                    table.column(name).is_some_and(|column| column.data_type(self.catalog.engine).is_text())
+                };
+                let texts: Vec<String> = names.iter().filter(is_text).cloned().collect();
+                self.set_sql(at, sql::repeated(&table, &key, &names, &texts, &there, *spelling));
                 let kind = TestKind::Unique { columns: names.clone(), spelling: *spelling, blank: *blank };
                 self.test(at, site, chosen, own.or_else(|| names.first().cloned()), kind);
                 Ok(())
@@ -357,6 +361,11 @@ impl Compiler<'_> {
         reference: &Reference<'_>,
         own: Option<String>,
     ) -> Result<(), Hindrance> {
+        // Numbers have one spelling.
+        let own_type = site.table.column(&column).map(|column| column.data_type(self.catalog.engine));
+        let is_text = own_type.is_some_and(|data_type| data_type.is_text());
+        let reference =
+            &Reference { spelling: if is_text { reference.spelling } else { Spelling::Exact }, ..*reference };
         let folds = reference.spelling != Spelling::Exact;
         let mut found_in = Vec::new();
         let mut but_only_of = Vec::new();
@@ -532,6 +541,7 @@ fn words(kind: &Kind) -> String {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Reference<'a> {
     to: &'a [Target],
     there: Option<&'a Located<String>>,

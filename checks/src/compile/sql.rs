@@ -45,11 +45,15 @@ pub(super) fn repeated(
     table: &Table,
     key: &[String],
     columns: &[String],
+    texts: &[String],
     conditions: &[&str],
     spelling: crate::language::Spelling,
 ) -> String {
     use crate::language::Spelling;
-    let by: Vec<_> = columns.iter().map(|c| if spelling == Spelling::Exact { name(c) } else { folded(c) }).collect();
+    let by: Vec<_> = columns
+        .iter()
+        .map(|c| if spelling == Spelling::Exact || !texts.contains(c) { name(c) } else { folded(c) })
+        .collect();
     let by = by.join(", ");
     let (counted, wanted) = match (spelling, columns) {
         (Spelling::Differs, [column]) => {
