@@ -55,6 +55,12 @@ impl Compiler<'_> {
                         }
                         Err(error) => self.ends(at, error.into()),
                     }
+                    // A parameter that is not there is complained about where it stands.
+                    if let Some(planned) = self.plan.parts.get_mut(at)
+                        && let Ok(words) = self.parameters.fill(&planned.words, &part.place, &site.names, As::Plain)
+                    {
+                        planned.words = words;
+                    }
                     if let Err(hindrance) = self.carry_out(at, part, &site) {
                         self.ends(at, hindrance);
                     }
