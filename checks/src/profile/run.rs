@@ -361,7 +361,7 @@ async fn wanted(source: &dyn Source, catalog: &Catalog, options: &Options) -> Re
                     column: column.name.clone(),
                     spelled: column.data_type.clone(),
                     data_type: column.data_type(catalog.engine),
-                    roles: roles(table, &column.name),
+                    roles: roles(catalog, table, &column.name),
                 })
                 .collect(),
             unread_columns: closed.iter().map(|column| (column.name.clone(), may_not.to_owned())).collect(),
@@ -373,7 +373,7 @@ async fn wanted(source: &dyn Source, catalog: &Catalog, options: &Options) -> Re
 }
 
 /// What a column is in keys.
-fn roles(table: &Table, column: &str) -> Vec<KeyRole> {
+fn roles(catalog: &Catalog, table: &Table, column: &str) -> Vec<KeyRole> {
     let is_it = |columns: &[String]| columns.iter().any(|name| same_name(name, column));
     let mut roles = Vec::new();
     match table.key_columns() {
@@ -388,7 +388,11 @@ fn roles(table: &Table, column: &str) -> Vec<KeyRole> {
         if let ([from], [to]) = (key.columns.as_slice(), key.referenced_columns.as_slice())
             && same_name(from, column)
         {
-            let to = KeyRole::Foreign(format!("{}.{to}", key.references.name));
+            // Keys may spell what they refer to as they like; tables say how it is spelled.
+            let there = catalog.table(&key.references.name);
+            let name = there.map_or(&key.references.name, |there| &there.name);
+            let to = there.and_then(|there| there.column(to)).map_or(to, |column| &column.name);
+            let to = KeyRole::Foreign(format!("{name}.{to}"));
             if !roles.contains(&to) {
                 roles.push(to);
             }

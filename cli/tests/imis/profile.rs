@@ -17,7 +17,7 @@ fn country() -> Country {
     Country::new(CountryParameters { families: 40, ..Default::default() }).unwrap()
 }
 
-/// What a profile says of the tables, but for what depends on how they were read: estimates of quartiles, and the type's spelling.
+/// What a profile says of the tables, but for estimates, which depend on the order in which rows come.
 fn tables(said: &Value) -> Vec<Value> {
     let mut tables = said["tables"].as_array().unwrap().clone();
     for column in tables.iter_mut().flat_map(|table| table["columns"].as_array_mut().unwrap()) {
@@ -57,7 +57,11 @@ fn a_server_a_snapshot_and_scripts_show_the_same_picture() {
     assert_eq!(column("Source")["nulls"], expected);
     for other in [tables(&picture("scripts", &[])), tables(&picture(&server, &["--jobs", "3"]))] {
         for (one, other) in first.iter().zip(&other) {
-            assert_eq!(one, other, "{}", one["table"]);
+            let name = &one["table"];
+            for (one, other) in one["columns"].as_array().unwrap().iter().zip(other["columns"].as_array().unwrap()) {
+                assert_eq!(one, other, "{name}");
+            }
+            assert_eq!(one, other, "{name}");
         }
         assert_eq!(first.len(), other.len());
     }
@@ -152,7 +156,7 @@ async fn a_closed_table_is_told_and_the_others_are_read() {
         "tblEmpty",
         "-1.00 to 5.00",
         "2000-01-02 to 2002-09-27",
-        "100 blank",
+        "note: blank in 100 rows",
     ] {
         assert!(said.stdout.contains(word), "`{word}` is missing in\n{}", said.stdout);
     }
@@ -162,7 +166,7 @@ async fn a_closed_table_is_told_and_the_others_are_read() {
     assert!(table("tblClosed")["unread"].is_string() && table("tblOpen")["unread"].is_null());
     assert_eq!(table("tblOpen")["columns"][1]["negative"], 142);
     assert_eq!(table("tblEmpty")["rows"], 0);
-    assert_eq!(table("tblHalf")["unread_columns"][0]["column"], "hidden", "{}", table("tblHalf"));
+    assert!(table("tblHalf")["unread"].as_str().unwrap().contains("permission denied"));
     desk.imis(&["check", "profile", &url, "--tables", "tblOpem"]).failed(2, "tblOpen", &[]);
     let sample =
         desk.imis(&["check", "profile", &url, "--tables", "tblOpen", "--sample", "55", "--json"]).done().json();
