@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use arrow::array::AsArray;
-use imis_fixtures::country::{Country, CountryParameters};
+use imis_fixtures::country::{Country, CountryParameters, NoneAs};
 use imis_fixtures::postgres::Cluster;
 use imis_fixtures::sqlserver::{Options, SqlServer, Tables};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -14,7 +14,7 @@ use crate::harness::Desk;
 const PASSWORD: &str = "loopback-3Pq";
 
 fn country() -> Country {
-    Country::new(CountryParameters { families: 40, ..Default::default() }).unwrap()
+    Country::new(CountryParameters { families: 40, none_as: NoneAs::Null, ..Default::default() }).unwrap()
 }
 
 /// What a profile says of the tables, but for estimates, which depend on the order in which rows come.
