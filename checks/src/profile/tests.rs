@@ -120,7 +120,7 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
 
 #[tokio::test]
 async fn every_type_of_the_type_table_is_counted() {
-    let money = Decimal128Array::from(vec![Some(-1_50), Some(0), Some(1_000_000_00), None, Some(-1_50)]);
+    let money = Decimal128Array::from(vec![Some(-150), Some(0), Some(100_000_000), None, Some(-150)]);
     let day = 24 * 60 * 60 * 1_000_000_i64;
     let moments = vec![Some(0), Some(day + 1), None, Some(-day), Some(-1)];
     let batch = batch(vec![
