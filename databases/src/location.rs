@@ -49,6 +49,16 @@ pub enum Trust {
     Any,
 }
 
+/// Who reads the rows of a SQL Server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Driver {
+    /// We do, from the bytes of the answer. The default.
+    #[default]
+    Own,
+    /// tiberius does: slower, and another's opinion of what a server sends.
+    Tiberius,
+}
+
 /// How to reach a SQL Server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MssqlAddress {
@@ -76,6 +86,8 @@ pub struct MssqlAddress {
     pub connect_timeout: u64,
     /// Seconds that the server may keep us waiting in the middle of an answer.
     pub silence: u64,
+    /// Who reads its rows.
+    pub driver: Driver,
 }
 
 /// How to reach a PostgreSQL server.

@@ -1,7 +1,7 @@
 //! Connection strings of ADO.NET and ODBC, and `HOST\INSTANCE`, as administrators of a legacy system have them at hand.
 
 use super::{
-    CONNECT_TIMEOUT, Encrypt, LocationError, MSSQL_SILENCE, MssqlAddress, Trust, seconds, unknown_option, url,
+    CONNECT_TIMEOUT, Driver, Encrypt, LocationError, MSSQL_SILENCE, MssqlAddress, Trust, seconds, unknown_option, url,
 };
 use crate::secret::Secret;
 
@@ -125,6 +125,7 @@ pub(super) fn parse(text: &str) -> Result<MssqlAddress, LocationError> {
         read_only_intent: false,
         connect_timeout: CONNECT_TIMEOUT,
         silence: MSSQL_SILENCE,
+        driver: Driver::default(),
     };
     for (position, (name, value)) in pairs(text)?.into_iter().enumerate() {
         let Some(key) = key(&name) else { return Err(unknown_option(&name, position + 1, PROPOSED)) };

@@ -16,6 +16,7 @@ fn plain(host: &str, database: &str) -> MssqlAddress {
         read_only_intent: false,
         connect_timeout: 15,
         silence: 900,
+        driver: Driver::Own,
     }
 }
 
@@ -33,13 +34,14 @@ fn addresses_of_sql_server() {
         ("mssql://sa:p@s/s:#%w@h/IMIS", login(plain("h", "IMIS"), "sa", "p@s/s:#%w")),
         ("mssql://[::1]:1444/IMIS", MssqlAddress { port: Some(1444), ..plain("::1", "IMIS") }),
         (
-            "mssql://h/IMIS?encrypt=off&instance=EXPRESS&intent=readonly&timeout=3&tls=old&silence=60",
+            "mssql://h/IMIS?encrypt=off&instance=EXPRESS&intent=readonly&timeout=3&tls=old&silence=60&driver=tiberius",
             MssqlAddress {
                 encrypt: Encrypt::Off,
                 instance: Some("EXPRESS".into()),
                 read_only_intent: true,
                 connect_timeout: 3,
                 silence: 60,
+                driver: Driver::Tiberius,
                 old_tls: true,
                 ..plain("h", "IMIS")
             },

@@ -6,12 +6,12 @@
 use std::path::PathBuf;
 
 use super::{
-    CONNECT_TIMEOUT, Encrypt, LocationError, MSSQL_SILENCE, MssqlAddress, POSTGRES_SILENCE, PostgresAddress, Trust,
-    closest, seconds, silence, unknown_option,
+    CONNECT_TIMEOUT, Driver, Encrypt, LocationError, MSSQL_SILENCE, MssqlAddress, POSTGRES_SILENCE, PostgresAddress,
+    Trust, closest, seconds, silence, unknown_option,
 };
 use crate::secret::Secret;
 
-const MSSQL_OPTIONS: &[&str] = &["encrypt", "trust", "ca", "tls", "instance", "intent", "timeout", "silence"];
+const MSSQL_OPTIONS: &[&str] = &["encrypt", "trust", "ca", "tls", "instance", "intent", "timeout", "silence", "driver"];
 const POSTGRES_OPTIONS: &[&str] =
     &["sslmode", "sslrootcert", "host", "port", "dbname", "user", "connect_timeout", "application_name", "silence"];
 const SSL_MODES: &[&str] = &["disable", "prefer", "require", "verify-ca", "verify-full"];
@@ -123,6 +123,7 @@ pub(super) fn mssql(rest: &str) -> Result<MssqlAddress, LocationError> {
         read_only_intent: false,
         connect_timeout: CONNECT_TIMEOUT,
         silence: MSSQL_SILENCE,
+        driver: Driver::default(),
     };
     for (position, (name, value)) in pieces.options.into_iter().enumerate() {
         match name.as_str() {
@@ -159,6 +160,13 @@ pub(super) fn mssql(rest: &str) -> Result<MssqlAddress, LocationError> {
             }
             "timeout" => address.connect_timeout = seconds(&value)?,
             "silence" => address.silence = silence(&value)?,
+            "driver" => {
+                address.driver = match value.to_lowercase().as_str() {
+                    "own" => Driver::Own,
+                    "tiberius" => Driver::Tiberius,
+                    _ => return Err(LocationError::new("driver is own (the default) or tiberius")),
+                }
+            }
             other => return Err(unknown_option(other, position + 1, MSSQL_OPTIONS)),
         }
     }

@@ -10,18 +10,35 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::allowance::Allowance;
-use super::tls::{self, Line, TlsFacts};
+use super::shared_line::SharedLine;
+use super::tls::{self, TlsFacts};
 use super::transaction::Transaction;
 use super::trouble;
+use super::wire::{self, Answer};
 use crate::error::{Error, ErrorKind};
 use crate::location::{MssqlAddress, Trust};
 
 /// A logged-in connection.
 #[derive(Debug)]
 pub(super) struct Client {
-    pub(super) tds: TdsClient<Compat<Line>>,
+    pub(super) tds: TdsClient<Compat<SharedLine>>,
     /// How much the server may still send.
     pub(super) allowance: Allowance,
+    /// The line that tiberius talks over, for rows.
+    pub(super) line: SharedLine,
+    /// The rows that are on their way.
+    pub(super) answer: Answer,
+    /// The size of packets, as far as the server said it.
+    pub(super) packet_size: Option<usize>,
+    /// By what a statement names the transaction that was begun, as far as the server said it.
+    pub(super) transaction: Option<u64>,
+}
+
+impl Client {
+    /// Whether a statement that tiberius does not send can name the transaction in which it reads.
+    pub(super) fn knows_its_transaction(&self, server: &Server) -> bool {
+        server.transaction().is_none() || self.transaction.is_some()
+    }
 }
 
 /// How many ranges are read at once at most, where nobody says otherwise.
@@ -125,12 +142,17 @@ impl Server {
             .await
             .map_err(|e| trouble::no_line(&address, e))?;
             let allowance = Allowance::new();
-            let line = line.watched(Duration::from_secs(address.silence), allowance.clone());
+            let line = SharedLine::new(line.watched(Duration::from_secs(address.silence), allowance.clone()));
+            line.listen();
             if let Some(facts) = facts {
                 let _ = self.tls_facts.set(facts);
             }
-            match TdsClient::connect(config, line.compat_write()).await {
-                Ok(tds) => return Ok(Client { tds, allowance }),
+            match TdsClient::connect(config, line.clone().compat_write()).await {
+                Ok(tds) => {
+                    let packet_size = wire::environment(&line.heard()).packet_size;
+                    let answer = Answer::default();
+                    return Ok(Client { tds, allowance, line, answer, packet_size, transaction: None });
+                }
                 // A listener of an availability group, or Azure, names the server that has the database.
                 Err(tiberius::error::Error::Routing { host, port }) => {
                     address = MssqlAddress { host, port: Some(port), instance: None, ..address };

@@ -2,10 +2,12 @@
 
 use arrow::datatypes::{DataType as ArrowType, TimeUnit};
 use encoding_rs::Encoding;
+use imis_schemas::Table;
 use tiberius::ColumnData;
 
 use super::clock;
 use super::select::Letters;
+use crate::error::{Error, ErrorKind};
 use crate::gather::Gatherer;
 
 /// The cell is not of a type that the column can take: the catalogue is out of date, or the server is a strange one.
@@ -84,6 +86,14 @@ impl Gatherer {
     }
 }
 
+/// A column has values of another type than its catalogue says.
+pub(super) fn misfit(table: &Table, column: &str, came: &str) -> Error {
+    let said = table.column(column).map_or("", |c| c.data_type.as_str());
+    let table = table.table_name();
+    Error::new(ErrorKind::Schema, format!("{table}.{column} came as {came}; the catalogue says {said}"))
+        .with_help("The schema was changed since it was read; start again.")
+}
+
 /// How many bytes a cell takes in a batch, near enough.
 pub(super) fn size(cell: &ColumnData<'_>) -> usize {
     match cell {
@@ -114,7 +124,16 @@ fn decimal(cell: &ColumnData<'_>, scale: i8) -> Option<i128> {
         ColumnData::Numeric(Some(number)) => (number.value(), i32::from(number.scale())),
         other => (whole::<i64>(other)?.into(), 0),
     };
+    rescaled(value, from, scale)
+}
+
+/// A decimal of one scale in units of the last digit of another, if nothing is lost by that.
+#[inline]
+pub(super) fn rescaled(value: i128, from: i32, scale: i8) -> Option<i128> {
     let shift = i32::from(scale) - from;
+    if shift == 0 {
+        return Some(value);
+    }
     let power = 10_i128.checked_pow(shift.unsigned_abs())?;
     if shift >= 0 { value.checked_mul(power) } else { (value % power == 0).then(|| value / power) }
 }
@@ -200,7 +219,7 @@ fn shown(cell: &ColumnData<'_>) -> String {
     array.and_then(|a| arrow::util::display::array_value_to_string(&a, 0).ok()).unwrap_or_else(|| "?".to_owned())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02X}")).collect()
 }
 

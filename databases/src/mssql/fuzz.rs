@@ -7,13 +7,13 @@ use tiberius::{AuthMethod, Client, Config, EncryptionLevel, QueryItem};
 use tokio_util::compat::TokioAsyncWriteCompatExt;
 
 use super::allowance::Allowance;
-use super::read::Gathering;
+use super::by_tiberius::Gathering;
 use super::select::{Form, Selection};
 use super::tls;
 use crate::fuzz::{Memory, table};
 use crate::source::ReadRequest;
 
-const TYPES: &[&str] = &[
+pub(super) const TYPES: &[&str] = &[
     "int",
     "bigint",
     "tinyint",
@@ -32,7 +32,7 @@ const TYPES: &[&str] = &[
     "xml",
 ];
 
-fn packets(body: &[u8]) -> Vec<u8> {
+pub(super) fn packets(body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut pieces = body.chunks(4000).peekable();
     while let Some(piece) = pieces.next() {

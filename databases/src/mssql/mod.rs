@@ -1,29 +1,35 @@
 //! SQL Server, and what speaks its language: connecting, describing, reading.
 //!
 //! ```text
-//! MssqlAddress --tls--> Line --tiberius--> Client --select, read, decode--> Chunks
-//!                                                 --introspect--> Catalog
-//!                                                 --facts--> ServerFacts
+//! MssqlAddress --tls--> SharedLine --tiberius--> Client --introspect--> Catalog
+//!                                                       --facts--> ServerFacts
+//!                       SharedLine --select, wire--> Chunks
+//!                                   (--by_tiberius, decode--> Chunks)
 //! ```
 //!
 //! Nothing is ever written to the source, no lock hints are used, and each range is read with one statement.
 
 mod allowance;
+mod by_tiberius;
 mod clock;
 mod connect;
 mod consistency;
 mod decode;
 mod facts;
+mod fault;
 #[cfg(test)]
 mod fuzz;
 mod introspect;
 mod oversize;
 mod query;
+mod questions;
 mod read;
 mod select;
+mod shared_line;
 mod tls;
 mod transaction;
 mod trouble;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -175,11 +181,11 @@ impl Source for MssqlSource {
     }
 
     async fn count(&self, table: &Table) -> Result<u64, Error> {
-        read::count(&self.shared.server, &table.table_name()).await
+        questions::count(&self.shared.server, &table.table_name()).await
     }
 
     async fn bounds(&self, table: &Table, column: &str) -> Result<Option<(i64, i64)>, Error> {
-        read::bounds(&self.shared.server, &table.table_name(), column).await
+        questions::bounds(&self.shared.server, &table.table_name(), column).await
     }
 
     fn read(&self, request: ReadRequest) -> ChunkStream {
@@ -202,11 +208,11 @@ impl Source for MssqlSource {
     }
 
     async fn rights(&self) -> Rights {
-        read::rights(&self.shared.server).await
+        questions::rights(&self.shared.server).await
     }
 
     async fn filled(&self, table: &Table, columns: &[&Column]) -> Result<Vec<u64>, Error> {
-        read::filled(&self.shared.server, &table.table_name(), columns).await
+        questions::filled(&self.shared.server, &table.table_name(), columns).await
     }
 
     async fn answer(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {

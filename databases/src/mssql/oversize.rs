@@ -10,6 +10,9 @@ use super::{query, trouble};
 use crate::error::Error;
 use crate::source::{ReadRequest, RefusedRow};
 
+/// Rows too large to be read that are passed over in one reading. Each of them was half on the line before it was known.
+pub(super) const MOST: usize = 1_000;
+
 /// The first row from a key on, as one that is refused, with its key.
 ///
 /// # Errors

@@ -49,7 +49,7 @@ async fn ask(server: &Server, mut lease: Lease<'_>, doing: &str, sql: &str) -> R
             match item? {
                 QueryItem::Metadata(_) => results += 1,
                 QueryItem::Row(row) if results <= 1 && rows.len() < ROWS => rows.push(row),
-                QueryItem::Row(_) if results <= 1 => return Ok(None),
+                QueryItem::Row(_) if results <= 1 => return Ok::<_, tiberius::error::Error>(None),
                 QueryItem::Row(_) => {}
             }
         }

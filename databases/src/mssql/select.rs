@@ -14,6 +14,8 @@ use crate::source::{ReadRequest, Texts, range_column};
 /// How texts are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
+    /// As they are, decoded where they lie.
+    Wire,
     /// As text, decoded by tiberius.
     Plain,
     /// As bytes, decoded by us.
@@ -173,15 +175,18 @@ impl Slot {
         let column = Engine::Mssql.quote(&self.name);
         let unicode = format!("CAST({column} AS nvarchar(max))");
         let text = match (&self.data_type, form) {
+            (DataType::Money | DataType::SmallMoney, Form::Wire) => return column,
             (DataType::Money, _) => format!("CAST({column} AS decimal(19,4))"),
             (DataType::SmallMoney, _) => format!("CAST({column} AS decimal(10,4))"),
-            (DataType::SqlVariant | DataType::Other(_), Form::Plain) => unicode,
-            (_, Form::Plain) if self.needs_the_server() => unicode,
-            (DataType::VarChar(Length::Limited(n)), Form::Plain) if texts == Texts::ByTheServer && *n <= 4000 => {
+            (DataType::SqlVariant | DataType::Other(_), Form::Plain | Form::Wire) => unicode,
+            (_, Form::Plain | Form::Wire) if self.needs_the_server() => unicode,
+            (DataType::VarChar(Length::Limited(n)), Form::Plain | Form::Wire)
+                if texts == Texts::ByTheServer && *n <= 4000 =>
+            {
                 format!("CAST({column} AS nvarchar({n}))")
             }
-            (_, Form::Plain) if texts == Texts::ByTheServer && self.has_code_page() => unicode,
-            (_, Form::Plain) => return column,
+            (_, Form::Plain | Form::Wire) if texts == Texts::ByTheServer && self.has_code_page() => unicode,
+            (_, Form::Plain | Form::Wire) => return column,
             _ if !self.is_letters() => return column,
             (DataType::Char(_) | DataType::VarChar(_), _) if self.code_page.is_some() => {
                 format!("CAST({column} AS varbinary(max))")

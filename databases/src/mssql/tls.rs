@@ -24,6 +24,8 @@ use crate::location::{Encrypt, MssqlAddress, Trust};
 use crate::pace::Pace;
 
 const HEADER: usize = 8;
+/// How much is heard at most of what a server says.
+const MOST_HEARD: usize = 64 * 1024;
 /// Until a line is [watched](Line::watched), which it is before anything is read from it.
 const UNWATCHED: Duration = Duration::from_secs(3600);
 const PRELOGIN: u8 = 0x12;
@@ -351,12 +353,14 @@ pub(super) struct Line {
     greeting: Option<Vec<u8>>,
     /// The answer as far as it was not read yet.
     answer: Vec<u8>,
+    /// What the server says, as long as somebody listens.
+    pub(super) heard: Option<Vec<u8>>,
 }
 
 impl Line {
     fn new(wire: Wire) -> Self {
         let pace = Pace::new(UNWATCHED);
-        Line { wire, pace, allowance: Allowance::new(), greeting: Some(Vec::new()), answer: Vec::new() }
+        Line { wire, pace, allowance: Allowance::new(), greeting: Some(Vec::new()), answer: Vec::new(), heard: None }
     }
 
     /// A line whose other end is a test.
@@ -392,6 +396,9 @@ impl AsyncRead for Line {
             Poll::Ready(Ok(())) => {
                 let came = buf.filled().len() - before;
                 this.allowance.take(came).map_err(io::Error::other)?;
+                if let Some(heard) = this.heard.as_mut().filter(|heard| heard.len() < MOST_HEARD) {
+                    heard.extend_from_slice(buf.filled().get(before..).unwrap_or_default());
+                }
                 this.pace.arrived(came)
             }
             Poll::Pending => this.pace.waits(cx),

@@ -13,7 +13,8 @@ use tokio::sync::MutexGuard;
 
 use super::allowance::Allowance;
 use super::connect::{Client, Server};
-use super::trouble;
+use super::fault::Fault;
+use super::{trouble, wire};
 use crate::error::Error;
 
 /// SNAPSHOT, or nothing. The moment that it sees is that of its first read.
@@ -44,16 +45,23 @@ impl Server {
     pub(super) async fn lease(&self, doing: &str) -> Result<Lease<'_>, Error> {
         let Some(transaction) = self.transaction() else { return Ok(Lease::Own(Box::new(self.client().await?))) };
         let mut held = transaction.lock().await;
-        match &*held {
-            Transaction::Open(_) => {}
+        match &mut *held {
+            Transaction::Open(client) => {
+                if let Err(fault) = client.step_over().await {
+                    *held = Transaction::Lost;
+                    return Err(trouble::transaction_lost(doing, Some(trouble::failed(self.address(), doing, fault))));
+                }
+            }
             Transaction::Lost => return Err(trouble::transaction_lost(doing, None)),
             // As long as nothing was read, there is nothing to lose.
             Transaction::NotBegun => {
                 let mut client = self.client().await?;
+                client.line.listen();
                 for statement in BEGIN {
                     let begun = async { client.tds.simple_query(statement).await?.into_results().await };
                     begun.await.map_err(|e| trouble::failed(self.address(), "beginning the transaction", e))?;
                 }
+                client.transaction = wire::environment(&client.line.heard()).transaction;
                 *held = Transaction::Open(Box::new(client));
             }
         }
@@ -107,8 +115,19 @@ impl Lease<'_> {
     }
 }
 
+impl Client {
+    /// Steps over what is left of an answer that nobody read to its end.
+    async fn step_over(&mut self) -> Result<(), Fault> {
+        self.allowance.boundless();
+        self.answer.step_over(&mut self.line).await
+    }
+}
+
 /// Whether the transaction outlived an error: the server ends it after some, and would read on without it.
 async fn is_open(client: &mut Client) -> bool {
+    if client.step_over().await.is_err() {
+        return false;
+    }
     client.allowance.boundless();
     let ask = async { client.tds.simple_query("SELECT @@TRANCOUNT AS n").await?.into_row().await };
     match ask.await {

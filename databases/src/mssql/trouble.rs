@@ -6,10 +6,10 @@
 use std::io;
 
 use openssl::x509::X509VerifyResult;
-use tiberius::error::TokenError;
 
 use super::allowance::Exceeded;
 use super::consistency;
+use super::fault::{Fault, ServerError};
 use super::tls::{LineError, STALLED};
 use crate::error::{Error, ErrorKind};
 use crate::location::MssqlAddress;
@@ -121,8 +121,8 @@ fn certificate(verdict: X509VerifyResult) -> (String, &'static str) {
 pub(super) fn not_logged_in(address: &MssqlAddress, error: tiberius::error::Error) -> Error {
     let place = place(address);
     let user = address.user.as_deref().unwrap_or_default();
-    match &error {
-        tiberius::error::Error::Server(token) => match token.code() {
+    match Fault::from(error) {
+        Fault::Server(error) => match error.code {
             18456 | 18452 => unreachable(format!("{place} refuses the login {user}")).with_help(
                 "Check login and password (IMIS_MSSQL_PASSWORD). The server must allow SQL Server authentication, not \
                  only Windows accounts.",
@@ -134,9 +134,11 @@ pub(super) fn not_logged_in(address: &MssqlAddress, error: tiberius::error::Erro
             916 => unreachable(format!("the login {user} may not use the database {} of {place}", address.database))
                 .with_help("An administrator must make it a user of the database, for reading: role db_datareader."),
             18470 => unreachable(format!("the login {user} of {place} is disabled")),
-            _ => server_error(&format!("{place} refuses the connection"), token),
+            _ => server_error(&format!("{place} refuses the connection"), &error),
         },
-        _ => broken(&format!("the connection to {place} broke off during the login"), error),
+        Fault::Line(said) | Fault::Protocol(said) => {
+            broken(&format!("the connection to {place} broke off during the login"), said)
+        }
     }
 }
 
@@ -146,16 +148,16 @@ fn no_database(address: &MssqlAddress) -> Error {
 }
 
 /// A statement failed. `doing` says which: `reading tblClaim`.
-pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error::Error) -> Error {
+pub(super) fn failed(address: &MssqlAddress, doing: &str, fault: impl Into<Fault>) -> Error {
     let place = place(address);
-    match &error {
-        tiberius::error::Error::Server(token) => {
+    match fault.into() {
+        Fault::Server(error) => {
             let message = format!("{doing} failed at {place}, database {}", address.database);
-            match token.code() {
+            match error.code {
                 229 | 230 | 262 | 297 | 300 | 916 => unreachable(format!("{message}: permission denied")).with_help(
                     "An administrator must let the login read: role db_datareader, and GRANT VIEW DEFINITION.",
                 ),
-                207 | 208 => Error::new(ErrorKind::Schema, format!("{message}: {}", token.message()))
+                207 | 208 => Error::new(ErrorKind::Schema, format!("{message}: {}", error.message))
                     .with_help("Either this server does not have it, or the schema was changed since it was read."),
                 3952 => not_allowed(address),
                 3961 => Error::new(ErrorKind::Schema, format!("{message}: it was altered since the transaction began"))
@@ -167,15 +169,12 @@ pub(super) fn failed(address: &MssqlAddress, doing: &str, error: tiberius::error
                 1205 | 1222 => unreachable(format!("{message}: somebody else held a lock"))
                     .with_help("Try again when the system is quieter.")
                     .passing(),
-                _ => server_error(&message, token),
+                _ => server_error(&message, &error),
             }
         }
-        tiberius::error::Error::Io { .. } => {
-            broken(&format!("the connection to {place} broke off while {doing}"), error)
-        }
-        // The rest quotes no values: it speaks of lengths, tokens and encodings.
-        _ => Error::failed(format!("{doing} failed: the answer of {place} cannot be understood"))
-            .caused_by(error)
+        Fault::Line(said) => broken(&format!("the connection to {place} broke off while {doing}"), said),
+        Fault::Protocol(why) => Error::failed(format!("{doing} failed: the answer of {place} cannot be understood"))
+            .caused_by(why)
             .with_help("Is there something between us and the server that changes what it sends? Then read past it."),
     }
 }
@@ -227,10 +226,7 @@ pub(super) fn endless(address: &MssqlAddress, doing: &str, rows: u64) -> Error {
 
 const PATIENCE_HELP: &str = "silence=SECONDS in the address waits longer. Is the server busy, does another session hold a lock, is the line dead?";
 
-fn broken(message: &str, cause: tiberius::error::Error) -> Error {
-    // tiberius wraps what the line says once or twice, always with the same words.
-    let text = cause.to_string();
-    let said = text.rsplit("performing I/O: ").next().unwrap_or(&text).to_owned();
+fn broken(message: &str, said: String) -> Error {
     let error = unreachable(message.to_owned());
     // Who was silent for as long as was allowed, or never came to an end, is not asked again.
     if said.starts_with(STALLED) {
@@ -246,17 +242,16 @@ fn broken(message: &str, cause: tiberius::error::Error) -> Error {
 }
 
 /// An error that we do not know by its number. Those of severity 20 and above end the connection.
-fn server_error(message: &str, token: &TokenError) -> Error {
-    let kind = if token.class() >= 20 { ErrorKind::Unreachable } else { ErrorKind::Failed };
-    let text = if may_quote_a_value(token.code()) { "a value cannot be converted" } else { token.message() };
+fn server_error(message: &str, error: &ServerError) -> Error {
+    let kind = if error.class >= 20 { ErrorKind::Unreachable } else { ErrorKind::Failed };
+    let text = if may_quote_a_value(error.code) { "a value cannot be converted" } else { error.message.as_str() };
     // A server that stops, starts, fails over or runs short of memory or workers.
-    let passes = token.class() >= 20
+    let passes = error.class >= 20
         || matches!(
-            token.code(),
+            error.code,
             701 | 802 | 8645 | 8651 | 17142 | 6005 | 6006 | 18401 | 983 | 10928 | 10929 | 40197 | 40501 | 40613
         );
-    Error::new(kind, format!("{message}: {text} (error {}, severity {})", token.code(), token.class()))
-        .passing_if(passes)
+    Error::new(kind, format!("{message}: {text} (error {}, severity {})", error.code, error.class)).passing_if(passes)
 }
 
 /// Errors whose text the server fills with the value that it choked on.

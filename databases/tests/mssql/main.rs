@@ -45,6 +45,17 @@ async fn plain(options: Options) -> (SqlServer, MssqlSource) {
     (server, source)
 }
 
+/// The same server through each of those who can read its rows.
+async fn by_each_driver(options: Options) -> (SqlServer, Vec<MssqlSource>) {
+    let server = SqlServer::start(options).unwrap();
+    let mut sources = Vec::new();
+    for driver in ["own", "tiberius"] {
+        let address = address(&server, &format!("encrypt=off&driver={driver}"));
+        sources.push(MssqlSource::connect(&address).await.unwrap());
+    }
+    (server, sources)
+}
+
 fn table(name: &str, columns: &[(&str, &str)], key: &[&str]) -> Table {
     let column = |(name, data_type): &(&str, &str)| Column {
         name: (*name).into(),
@@ -194,21 +205,27 @@ async fn the_demo_rows_come_whole_and_in_ranges() {
     let Some(shared) = shared() else { return };
     let folder = shared.join("demo");
     let tables = Tables::csv(release("legacy/24.04").unwrap(), &folder).unwrap();
-    let (_server, source) = plain(Options::new(tables, PASSWORD)).await;
+    let (_server, sources) = by_each_driver(Options::new(tables, PASSWORD)).await;
+    for source in sources {
+        demo_rows_come(&source, &folder).await;
+    }
+}
+
+async fn demo_rows_come(source: &MssqlSource, folder: &std::path::Path) {
     let catalog = source.catalog().await.unwrap();
     let mut rows = 0;
     for table in &catalog.tables {
         let lines = csv::Reader::from_path(folder.join(format!("{}.csv", table.name)));
         let lines = lines.map_or(0, |mut reader| reader.records().count());
         let whole = ReadRequest::all(Arc::new(table.clone()));
-        let (batches, refused) = read(&source, whole.clone()).await;
+        let (batches, refused) = read(source, whole.clone()).await;
         let read_whole = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
         assert_eq!((read_whole, refused.len()), (lines, 0), "{}", table.name);
         assert_eq!(source.count(table).await.unwrap(), lines as u64, "{}", table.name);
-        let ranges = plan_ranges(&source, table, Engine::Mssql, lines as u64, 7).await.unwrap();
+        let ranges = plan_ranges(source, table, Engine::Mssql, lines as u64, 7).await.unwrap();
         let mut read_in_ranges = 0;
         for range in ranges {
-            let (batches, _) = read(&source, whole.clone().range(range)).await;
+            let (batches, _) = read(source, whole.clone().range(range)).await;
             read_in_ranges += batches.iter().map(RecordBatch::num_rows).sum::<usize>();
         }
         assert_eq!(read_in_ranges, lines, "{}", table.name);
@@ -292,16 +309,18 @@ async fn every_type_comes_exactly() {
     for key in [&["Id"][..], &[]] {
         let zoo = table("Zoo", &types, key);
         let tables = Tables::new(catalog(vec![zoo.clone()])).unwrap().with_batches("Zoo", vec![rows.clone()]).unwrap();
-        let (_server, source) = plain(Options::new(tables, PASSWORD)).await;
-        let (came, refused) = read(&source, ReadRequest::all(Arc::new(zoo))).await;
-        assert!(refused.is_empty(), "{refused:?}");
-        let came = arrow::compute::concat_batches(&came[0].schema(), &came).unwrap();
-        for (name, data_type, array) in &columns {
-            let column = came.column_by_name(name).unwrap();
-            assert_eq!(column.data_type(), array.data_type(), "{data_type}");
-            assert!(column.to_data() == array.to_data(), "{data_type}: {column:?} instead of {array:?}");
+        let (_server, sources) = by_each_driver(Options::new(tables, PASSWORD)).await;
+        for source in sources {
+            let (came, refused) = read(&source, ReadRequest::all(Arc::new(zoo.clone()))).await;
+            assert!(refused.is_empty(), "{refused:?}");
+            let came = arrow::compute::concat_batches(&came[0].schema(), &came).unwrap();
+            for (name, data_type, array) in &columns {
+                let column = came.column_by_name(name).unwrap();
+                assert_eq!(column.data_type(), array.data_type(), "{data_type}");
+                assert!(column.to_data() == array.to_data(), "{data_type}: {column:?} instead of {array:?}");
+            }
+            assert_eq!(source.cut_seconds(), vec![]);
         }
-        assert_eq!(source.cut_seconds(), vec![]);
     }
 }
 
@@ -334,8 +353,13 @@ fn broken() -> (Tables, Table, Table, Table) {
 #[tokio::test]
 async fn a_text_that_is_none_costs_its_row_only() {
     let (served, by_number, by_code, by_nothing) = broken();
-    let (server, source) = plain(Options { snapshot_isolation: 1, ..Options::new(served, PASSWORD) }).await;
-    let in_one = MssqlSource::connect_as(&address(&server, "encrypt=off"), Wish::SingleTransaction).await.unwrap();
+    let (server, sources) = by_each_driver(Options { snapshot_isolation: 1, ..Options::new(served, PASSWORD) }).await;
+    let mut sources: Vec<_> = sources.into_iter().zip([1, 4]).map(|(source, rows)| (rows, source)).collect();
+    for (batch_rows, driver) in [(1, "own"), (4, "own"), (100, "own"), (4, "tiberius"), (100, "tiberius")] {
+        let address = address(&server, &format!("encrypt=off&driver={driver}"));
+        sources.push((batch_rows, MssqlSource::connect_as(&address, Wish::SingleTransaction).await.unwrap()));
+        sources.push((batch_rows, MssqlSource::connect(&address).await.unwrap()));
+    }
     let key = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     let cases = [
         (by_number, vec![key("Id", "5"), key("Id", "23")]),
@@ -344,7 +368,8 @@ async fn a_text_that_is_none_costs_its_row_only() {
     ];
     let sound = (0..40).filter(|id| ![5, 23].contains(id)).collect::<Vec<_>>();
     for (table, keys) in cases {
-        for (batch_rows, source) in [(1, &source), (4, &in_one), (4, &source), (100, &in_one), (100, &source)] {
+        for (batch_rows, source) in &sources {
+            let batch_rows = *batch_rows;
             let request = ReadRequest { batch_rows, ..ReadRequest::all(Arc::new(table.clone())) };
             let (batches, refused) = read(source, request).await;
             assert_eq!(ids(&batches), sound, "{} {batch_rows}", table.name);
@@ -361,16 +386,20 @@ async fn a_text_that_is_none_costs_its_row_only() {
 #[tokio::test]
 async fn a_range_holds_its_own_rows_only() {
     let (served, by_number, _, _) = broken();
-    let (_server, source) = plain(Options::new(served, PASSWORD)).await;
+    let (_server, sources) = by_each_driver(Options::new(served, PASSWORD)).await;
     let table = Arc::new(by_number);
-    assert_eq!(source.bounds(&table, "Id").await.unwrap(), Some((0, 39)));
     let range = |from, to| KeyRange { column: Some("Id".into()), from, to };
-    // The key need not be among the columns that are asked for.
-    for (from, to, expected, refused) in [(None, Some(6), 5, 1), (Some(6), Some(23), 17, 0), (Some(23), None, 16, 1)] {
-        let request = ReadRequest::all(table.clone()).columns(vec!["Name".into()]).range(range(from, to));
-        let (batches, came_refused) = read(&source, request).await;
-        assert!(batches.iter().all(|b| b.num_columns() == 1));
-        assert_eq!((batches.iter().map(RecordBatch::num_rows).sum::<usize>(), came_refused.len()), (expected, refused));
+    for source in sources {
+        assert_eq!(source.bounds(&table, "Id").await.unwrap(), Some((0, 39)));
+        // The key need not be among the columns that are asked for.
+        let cases = [(None, Some(6), 5, 1), (Some(6), Some(23), 17, 0), (Some(23), None, 16, 1)];
+        for (from, to, expected, refused) in cases {
+            let request = ReadRequest::all(table.clone()).columns(vec!["Name".into()]).range(range(from, to));
+            let (batches, came_refused) = read(&source, request).await;
+            assert!(batches.iter().all(|b| b.num_columns() == 1));
+            let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+            assert_eq!((rows, came_refused.len()), (expected, refused));
+        }
     }
 }
 
@@ -385,21 +414,29 @@ async fn a_cell_that_is_too_large_costs_its_row_only() {
         ("Photo", Arc::new(BinaryArray::from(bytes.iter().map(Vec::as_slice).collect::<Vec<_>>()))),
     ]);
     let served = Tables::new(catalog(vec![photos.clone()])).unwrap().with_batches("Photo", vec![rows]).unwrap();
-    let (_server, source) = plain(Options::new(served, PASSWORD)).await;
-    let request = ReadRequest { max_cell: 1_000, ..ReadRequest::all(Arc::new(photos)) };
-    let (batches, refused) = read(&source, request).await;
-    assert_eq!(ids(&batches), [1, 4]);
-    let refused =
-        refused.iter().map(|r| (r.key[0].1.as_str(), r.column.as_str(), r.reason.as_str())).collect::<Vec<_>>();
-    let reason = |size: usize| format!("the cell has {size} bytes, more than the 1000 that are allowed");
-    assert_eq!(refused, [("2", "Photo", reason(2_000).as_str()), ("3", "Photo", reason(3 << 20).as_str())]);
+    let (_server, sources) = by_each_driver(Options::new(served, PASSWORD)).await;
+    for source in sources {
+        let request = ReadRequest { max_cell: 1_000, ..ReadRequest::all(Arc::new(photos.clone())) };
+        let (batches, refused) = read(&source, request).await;
+        assert_eq!(ids(&batches), [1, 4]);
+        let refused =
+            refused.iter().map(|r| (r.key[0].1.as_str(), r.column.as_str(), r.reason.as_str())).collect::<Vec<_>>();
+        let reason = |size: usize| format!("the cell has {size} bytes, more than the 1000 that are allowed");
+        assert_eq!(refused, [("2", "Photo", reason(2_000).as_str()), ("3", "Photo", reason(3 << 20).as_str())]);
+    }
 }
 
 #[tokio::test]
 async fn a_stream_that_is_dropped_leaves_the_source_usable() {
     let (served, by_number, _, _) = broken();
-    let (_server, source) = plain(Options::new(served.repeat("ByNumber", 1_000).unwrap(), PASSWORD)).await;
-    let table = Arc::new(by_number);
+    let options = Options::new(served.repeat("ByNumber", 1_000).unwrap(), PASSWORD);
+    let (_server, sources) = by_each_driver(options).await;
+    for source in sources {
+        outlives_dropped_streams(source, Arc::new(by_number.clone())).await;
+    }
+}
+
+async fn outlives_dropped_streams(source: MssqlSource, table: Arc<Table>) {
     for _ in 0..3 {
         let request = ReadRequest { batch_rows: 2, ..ReadRequest::all(table.clone()).columns(vec!["Id".into()]) };
         let mut stream = source.read(request);

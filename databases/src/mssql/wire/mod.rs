@@ -1,0 +1,248 @@
+//! The fast road: rows of one SELECT, from the bytes of the answer straight into columns.
+//!
+//! tiberius logs in, asks the short questions and is the other road; it makes an object of every cell, which costs many times
+//! what reading a cell costs. Here the line is taken out of its hands for one statement:
+//!
+//! ```text
+//! SharedLine --message--> contents of packets --token, cell--> a cell where it lies --column, rows--> Chunk
+//! ```
+//!
+//! A text is decoded by its own letters, so that one that is none costs its row and not the answer; a cell is looked at by the
+//! length that it says it has, so that one that is too large is known before it is held.
+
+mod bytes;
+mod cell;
+mod column;
+#[cfg(test)]
+pub(super) mod fuzz;
+mod message;
+mod rows;
+mod text;
+mod token;
+
+use self::bytes::Bytes;
+pub(super) use self::message::Answer;
+use self::rows::{Rows, Stop};
+use self::token::Token;
+pub(super) use self::token::{Environment, Unknown};
+use super::allowance::row_limit;
+use super::connect::Client;
+use super::fault::Fault;
+use super::select::Selection;
+use super::shared_line::SharedLine;
+use crate::error::Error;
+use crate::source::{Chunk, ReadRequest};
+
+/// How many bytes may come between two rows that are no rows.
+const BETWEEN_ROWS: usize = 64 * 1024 * 1024;
+
+/// What the server said of a connection, by its answer.
+pub(super) fn environment(answer: &[u8]) -> Environment {
+    token::environment(&message::contents(answer))
+}
+
+/// Reads the answer to one SELECT.
+pub(super) struct Reader<'a> {
+    rows: Rows<'a>,
+    at_most: u64,
+    limit: usize,
+    seen: u64,
+    between: usize,
+    failed: Option<super::fault::ServerError>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Reading,
+    Ended,
+}
+
+/// Why the reader has come to a halt.
+pub(super) enum Halt {
+    /// A batch is full.
+    Full(Chunk),
+    /// The answer is at its end, with the rows that were left.
+    Ended(Option<Chunk>),
+    /// A row is larger than any may be.
+    Oversized(Option<Chunk>),
+    /// A column is of a type that is not read here; no row came yet.
+    Unknown,
+    /// More rows came than there can be.
+    Endless,
+    /// The statement failed, or its answer cannot be understood.
+    Failed(Fault),
+    /// The rows are not those that were asked for.
+    Wrong(Error),
+}
+
+/// What to do next.
+enum Next {
+    /// More bytes are needed.
+    More,
+    Halt(Halt),
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(request: &'a ReadRequest, selection: &Selection, seen: u64) -> Self {
+        Reader {
+            rows: Rows::new(request, selection),
+            at_most: request.at_most,
+            limit: usize::try_from(row_limit(request.max_cell)).unwrap_or(usize::MAX),
+            seen,
+            between: 0,
+            failed: None,
+            state: State::Reading,
+        }
+    }
+
+    /// The greatest key so far.
+    pub(super) fn last_key(&self) -> Option<i64> {
+        self.rows.last_key
+    }
+
+    /// Whether every key so far was greater than the one before.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.rows.in_order
+    }
+
+    /// A chunk without rows.
+    ///
+    /// # Errors
+    /// When it does not fit together, which would be a mistake of ours.
+    pub(super) fn empty(&mut self) -> Result<Chunk, Error> {
+        self.rows.finish()
+    }
+
+    /// Rows so far, those of earlier readers included.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Seconds that lost a digit, by column.
+    pub(super) fn cuts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.rows.cuts()
+    }
+
+    /// Sends the statement.
+    ///
+    /// # Errors
+    /// When the line breaks.
+    pub(super) async fn ask(&self, client: &mut Client, sql: &str) -> Result<(), Fault> {
+        // What comes is counted here; nothing is held of it that is larger than a row may be.
+        client.allowance.boundless();
+        message::send(&mut client.line, sql, client.transaction.unwrap_or(0), client.packet_size).await?;
+        client.answer.begin();
+        Ok(())
+    }
+
+    /// Reads on until there is something to say.
+    pub(super) async fn next(&mut self, client: &mut Client) -> Halt {
+        self.read(&mut client.answer, &mut client.line).await
+    }
+
+    async fn read(&mut self, answer: &mut Answer, line: &mut SharedLine) -> Halt {
+        loop {
+            let mut bytes = Bytes(answer.bytes());
+            let before = bytes.len();
+            let next = self.advance(&mut bytes);
+            let read = before - bytes.len();
+            answer.read(read);
+            match next {
+                Next::Halt(halt) => return halt,
+                Next::More if self.state == State::Ended => return self.end(),
+                Next::More => {}
+            }
+            if answer.bytes().len() > self.limit {
+                return match self.rest() {
+                    Ok(rest) => Halt::Oversized(rest),
+                    Err(error) => Halt::Wrong(error),
+                };
+            }
+            match answer.more(line, self.limit.saturating_add(1)).await {
+                Ok(true) => {}
+                Ok(false) if answer.bytes().is_empty() => self.state = State::Ended,
+                Ok(false) => return self.because(Fault::protocol("the answer ends in the middle of a token")),
+                Err(fault) => return self.because(fault),
+            }
+        }
+    }
+
+    /// Reads tokens as far as they are there.
+    fn advance(&mut self, bytes: &mut Bytes<'_>) -> Next {
+        loop {
+            let start = *bytes;
+            let Some(kind) = bytes.u8() else { return Next::More };
+            if self.failed.is_none() && matches!(kind, token::ROW | token::NBCROW) && self.rows.has_begun() {
+                match self.rows.take(bytes, kind == token::NBCROW) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        *bytes = start;
+                        return Next::More;
+                    }
+                    Err(Stop::Fault(fault)) => return self.broke(fault),
+                    Err(Stop::Wrong(error)) => return Next::Halt(Halt::Wrong(error)),
+                }
+                self.between = 0;
+                self.seen += 1;
+                if self.seen > self.at_most {
+                    return Next::Halt(Halt::Endless);
+                }
+                if self.rows.is_full() {
+                    return Next::Halt(self.rows.finish().map_or_else(Halt::Wrong, Halt::Full));
+                }
+                continue;
+            }
+            let token = match token::token(kind, bytes) {
+                Ok(Some(Ok(token))) => token,
+                Ok(Some(Err(Unknown))) => return Next::Halt(Halt::Unknown),
+                Ok(None) => {
+                    *bytes = start;
+                    return Next::More;
+                }
+                Err(fault) => return self.broke(fault),
+            };
+            self.between += start.len() - bytes.len();
+            if self.between > BETWEEN_ROWS {
+                return self.broke(Fault::Line(super::allowance::Exceeded.to_string()));
+            }
+            match token {
+                Token::Other => {}
+                Token::Columns(_) if self.rows.has_begun() => {
+                    return self.broke(Fault::protocol("a second answer comes behind the first"));
+                }
+                Token::Columns(wires) => match self.rows.begin(wires) {
+                    Ok(()) => {}
+                    Err(Stop::Fault(fault)) => return self.broke(fault),
+                    Err(Stop::Wrong(error)) => return Next::Halt(Halt::Wrong(error)),
+                },
+                // The first says why; the rest is read, so that the connection can be used again.
+                Token::Failed(error) => self.failed = self.failed.take().or(Some(error)),
+            }
+        }
+    }
+
+    /// The answer broke off. Where the server said why, that is why.
+    fn because(&mut self, fault: Fault) -> Halt {
+        Halt::Failed(self.failed.take().map_or(fault, Fault::Server))
+    }
+
+    fn broke(&mut self, fault: Fault) -> Next {
+        Next::Halt(self.because(fault))
+    }
+
+    fn end(&mut self) -> Halt {
+        if let Some(error) = self.failed.take() {
+            return Halt::Failed(Fault::Server(error));
+        }
+        if !self.rows.has_begun() {
+            return Halt::Failed(Fault::protocol("the answer has no rows and says of no column what it is"));
+        }
+        self.rest().map_or_else(Halt::Wrong, Halt::Ended)
+    }
+
+    /// The rows that are in no chunk yet.
+    fn rest(&mut self) -> Result<Option<Chunk>, Error> {
+        if self.rows.is_empty() { Ok(None) } else { self.rows.finish().map(Some) }
+    }
+}

@@ -1,0 +1,88 @@
+//! Texts of the wire as UTF-8, appended to what is there.
+
+use encoding_rs::Encoding;
+
+/// Appends UTF-16, little end first.
+///
+/// # Errors
+/// Says why the bytes are no text; what was appended by then is the caller's to take back.
+pub(super) fn push_utf16(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    let start = out.len();
+    out.resize(start + bytes.len() / 2, 0);
+    // ASCII, as nearly every text is, needs nothing but its low bytes; a loop without branches, which compilers make wide.
+    let mut others = 0;
+    for (to, from) in out.iter_mut().skip(start).zip(bytes.chunks_exact(2)) {
+        if let [low, high] = from {
+            *to = *low;
+            others |= (*low & 0x80) | *high;
+        }
+    }
+    if !bytes.len().is_multiple_of(2) {
+        return Err("the text ends in the middle of a UTF-16 unit".to_owned());
+    }
+    if others == 0 {
+        return Ok(());
+    }
+    out.truncate(start);
+    let units = bytes.chunks_exact(2).map(|pair| match pair {
+        [low, high] => u16::from_le_bytes([*low, *high]),
+        _ => 0,
+    });
+    let mut letter = [0; 4];
+    for decoded in char::decode_utf16(units) {
+        let c = decoded.map_err(|e| {
+            format!("the text is not valid UTF-16: half a surrogate pair (0x{:04X})", e.unpaired_surrogate())
+        })?;
+        out.extend_from_slice(c.encode_utf8(&mut letter).as_bytes());
+    }
+    Ok(())
+}
+
+/// Appends a text of a code page.
+///
+/// # Errors
+/// Says why the bytes are no text.
+pub(super) fn push_page(bytes: &[u8], page: &'static Encoding, out: &mut Vec<u8>) -> Result<(), String> {
+    if bytes.is_ascii() {
+        out.extend_from_slice(bytes);
+        return Ok(());
+    }
+    match page.decode_without_bom_handling_and_without_replacement(bytes) {
+        Some(text) => out.extend_from_slice(text.as_bytes()),
+        None => return Err(format!("the text holds bytes that the code page {} does not have", page.name())),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn utf16(units: &[u16]) -> Vec<u8> {
+        units.iter().flat_map(|u| u.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn texts_and_what_is_none() {
+        let mut out = b"before ".to_vec();
+        push_utf16(&utf16(&[0x928, 0xD83D, 0xDE00]), &mut out).unwrap();
+        push_utf16(&[], &mut out).unwrap();
+        push_page(b"\xCA\xE1", encoding_rs::WINDOWS_1253, &mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "before न😀Κα");
+        assert!(push_utf16(&utf16(&[0x41, 0xD83D]), &mut Vec::new()).unwrap_err().contains("0xD83D"));
+        assert!(push_utf16(b"abc", &mut Vec::new()).is_err());
+        assert!(push_page(b"\xFF", encoding_rs::WINDOWS_1253, &mut Vec::new()).unwrap_err().contains("windows-1253"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_comes_back(first in "\\PC{0,20}", second in "[ -~]{0,40}") {
+            let mut out = Vec::new();
+            for text in [&first, &second] {
+                push_utf16(&text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(), &mut out).unwrap();
+            }
+            prop_assert_eq!(String::from_utf8(out).unwrap(), first + &second);
+        }
+    }
+}
