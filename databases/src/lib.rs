@@ -7,6 +7,7 @@
 //! A [`Location`] is what a user types. [`open()`] turns it into a [`Source`], which gives a catalogue and streams of
 //! [`Chunk`]s; a [`Sink`] takes them. Everything that is wrong comes out as one [`Error`].
 
+mod ahead;
 pub mod consistency;
 pub mod error;
 pub mod filled;

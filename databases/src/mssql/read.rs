@@ -9,6 +9,7 @@ use super::allowance::Allowance;
 use super::select::{Form, Selection};
 use super::wire::{Halt, Reader};
 use super::{Shared, by_tiberius, oversize, trouble};
+use crate::ahead::ahead;
 use crate::error::Error;
 use crate::location::Driver;
 use crate::source::{Chunk, ChunkStream, ReadRequest};
@@ -16,7 +17,10 @@ use crate::spool::Spool;
 
 /// The rows of a request, in the order of their key where it is a whole number.
 pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
-    if shared.server.transaction().is_some() { drained(shared, request) } else { straight(shared, request) }
+    match shared.server.transaction() {
+        Some(_) => drained(shared, request),
+        None => ahead(straight(shared, request)),
+    }
 }
 
 /// The same by way of a spool, as fast as the server gives them: a connection that others wait for must not wait for them.
