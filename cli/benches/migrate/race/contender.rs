@@ -170,7 +170,7 @@ impl Peers {
                 let output = folder.join("race-snapshot");
                 let _ = std::fs::remove_dir_all(&output);
                 let output = output.to_string_lossy();
-                Ok(imis_command(&["snapshot", &from, "--tables", &format!("dbo.{table}"), "-o", &output], servers))
+                Ok(imis_command(&["snapshot", &from, "--tables", table, "-o", &output], servers))
             }
             Contender::Pgloader => {
                 let file = folder.join("race.load");
