@@ -120,11 +120,18 @@ busy are what the machine did besides, by `/proc/stat`. `make bench` fails when 
 - *imis migrate*: `cli/benches/migrate/straight.yaml`, one rule that copies. *real rules*: `rules.yaml` beside it: other names, a condition,
   expressions, constants, what stands in for NULL, a length that cuts and one that rejects. *verify* compares every row of what was loaded just
   before. *snapshot* writes the table as Parquet.
-- *pgloader*: Debian's package, `data only` into the same table, its own batches and two readers and writers as it has them by itself.
+- *pgloader*: Debian's package, `data only` into the same table, with its own defaults (four workers, concurrency 1). Its
+  FreeTDS gives it `nvarchar(max)` as something that it does not know (its issue 1068); what helps there is TDS 7.1, which the loopback
+  server does not speak, so long texts are without it.
 - *mssql-pg-migrate-rs*: built from its public source as a release. It makes its own table of the same columns, logged as all others are,
   and tunes itself. The time that it says it took for a primary key, which nobody else makes, is taken off.
 - *openIMIS' Python tool*: `migtool.py` of openimis/database_postgresql, its settings apart as it is, with FreeTDS as its driver. It gets a hundredth
   of the rows: it inserts them one by one.
 - *COPY of a ready file*: the bytes of the same rows from a file into the same table, over one connection.
 - *TDS read, not decoded*: the answer's packets, the largest that the protocol has, read from the socket and dropped.
+
+Peers are not part of `imis` and come from their public sources: pgloader (PostgreSQL licence) from `apt-get install pgloader`;
+github.com/johndauphine/mssql-pg-migrate-rs (MIT), `cargo build --release`, named by `IMIS_BENCH_RUST_PEER`; github.com/openimis/database_postgresql
+(AGPL-3.0), named by `IMIS_BENCH_PYTHON_TOOL`, with a Python in `IMIS_BENCH_PYTHON` that has pyodbc and psycopg2, and the packages `unixodbc`
+and `tdsodbc`.
 ";
