@@ -14,7 +14,7 @@ help:
 	@echo 'make demo    a generated country goes into the modular schema; needs nothing but Rust'
 	@echo 'make test    every test, those with real servers included'
 	@echo 'make lint    formatting, clippy, licences and advisories, no machine paths'
-	@echo 'make bench   rows per second of each step, with COPY beside it; checks beside Great Expectations and DuckDB'
+	@echo 'make bench   the race beside pgloader and others, each step beside COPY; checks beside Great Expectations and DuckDB'
 	@echo 'make fuzz    every fuzz target for FUZZ_SECONDS (30) by coverage; FUZZ=NAME for one of them'
 	@echo 'make docs    the book, into target/book'
 	@echo 'make setup   what the tests need from the system (Debian, Ubuntu: installs it)'

@@ -5,21 +5,40 @@
 //!              ──starts──> one process a step, and `imis` itself              measured
 //! ```
 //!
-//! Every step runs in a process of its own, so that its CPU and its peak memory are its own. `IMIS_BENCH_ROWS` says how
-//! many insurees there are (2,000,000), `IMIS_BENCH_WRITE=1` writes the table into docs/benchmarks.md. It fails when `imis`
-//! takes more than 256 MiB, or when verifying the rows takes longer than it took to load them, keys and indexes included.
+//! Two parts. The *race* sets the whole of `imis` beside its peers and beside what nobody can be faster than, over plain tables of
+//! several shapes. *Step by step* takes a whole migration with the full pack apart, with verification and a snapshot.
+//!
+//! Everything that is measured runs in a process of its own, so that its CPU and its peak memory are its own.
+//!
+//! | variable | means |
+//! |---|---|
+//! | `IMIS_BENCH_ROWS` | how many rows (1,000,000; the large table of the race has ten times as many) |
+//! | `IMIS_BENCH_RUNS` | rounds of the race (5) |
+//! | `IMIS_BENCH_LARGE` | `0` leaves the large table out |
+//! | `IMIS_BENCH_PARTS` | `race` or `steps` for one part only |
+//! | `IMIS_BENCH_RUST_PEER` | the program of mssql-pg-migrate-rs |
+//! | `IMIS_BENCH_PYTHON_TOOL` | a checkout of openimis/database_postgresql, and in `IMIS_BENCH_PYTHON` a Python with pyodbc and psycopg2 |
+//! | `IMIS_BENCH_IMIS` | another `imis` than the one that was built with the benchmark |
+//! | `IMIS_BENCH_WRITE` | `1` writes docs/benchmarks.md and docs/benchmarks.svg |
+//!
+//! A peer that is missing is said to be, on the terminal and in the table. It fails when something is missed that must be true: see
+//! `race/demands.rs`; also when `imis` takes more than 256 MiB, or when verifying a migration takes longer than the migration.
 
 mod machine;
 mod process;
+mod race;
 mod servers;
 mod step;
 mod table;
+mod watch;
 mod whole;
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 
-use servers::Servers;
+use machine::Machine;
+use servers::{Served, Servers};
 use step::Step;
 
 /// What may go wrong in a benchmark; nobody handles it.
@@ -33,8 +52,7 @@ fn main() -> ExitCode {
     let role = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let done = match role.as_deref() {
         None => bench(),
-        Some(servers::ROLE) => servers::serve().map(|()| true),
-        Some(name) => step::carry_out(name).map(|()| true),
+        Some(role) => play(role).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -46,14 +64,81 @@ fn main() -> ExitCode {
     }
 }
 
+/// Is one of the processes that the benchmark starts.
+fn play(role: &str) -> Outcome<()> {
+    match role {
+        race::limits::COPY | race::limits::STREAM => race::limits::carry_out(role),
+        _ => match [Served::Country, Served::Race].into_iter().find(|served| served.role() == role) {
+            Some(served) => servers::serve(served),
+            None => step::carry_out(role),
+        },
+    }
+}
+
+fn number(name: &str, usual: u64) -> Outcome<u64> {
+    match std::env::var(name) {
+        Ok(text) => Ok(text.replace(['_', ','], "").parse().map_err(|_| format!("{name} is not a number"))?),
+        Err(_) => Ok(usual),
+    }
+}
+
 fn bench() -> Outcome<bool> {
-    let rows = match std::env::var("IMIS_BENCH_ROWS") {
-        Ok(text) => text.replace('_', "").parse().map_err(|_| "IMIS_BENCH_ROWS is not a number")?,
-        Err(_) => 2_000_000,
-    };
-    let machine = machine::Machine::look()?;
-    eprintln!("bench: {rows} insurees; starting the servers");
-    let servers = Servers::start(rows)?;
+    let rows = number("IMIS_BENCH_ROWS", 1_000_000)?;
+    let parts = std::env::var("IMIS_BENCH_PARTS").unwrap_or_default();
+    let machine = Machine::look()?;
+    let mut page = String::from(HEAD);
+    let mut complaints = Vec::new();
+    if parts != "steps" {
+        let race = race::run(rows, number("IMIS_BENCH_RUNS", 5)?.max(1), number("IMIS_BENCH_LARGE", 1)? == 1)?;
+        println!("{}", race.text(&machine, ""));
+        page += &format!("\n{}", race.section(&machine));
+        let missed = race.demands().into_iter().filter(|demand| !demand.is_met);
+        complaints.extend(missed.map(|d| format!("missed: {}: {}, reached {}", d.what, d.wanted, d.reached)));
+        write("benchmarks.svg", &race::svg(&race))?;
+    }
+    if parts != "race" {
+        let (section, mut missed) = steps(rows, &machine)?;
+        page += &format!("\n{section}");
+        complaints.append(&mut missed);
+    }
+    if parts.is_empty() {
+        // The last sections are other benchmarks'.
+        let old = std::fs::read_to_string(docs().join("benchmarks.md")).unwrap_or_default();
+        let others = old.find("## Twenty checks").or_else(|| old.find("## The generator"));
+        if let Some(others) = others.and_then(|at| old.get(at..)) {
+            page += &format!("\n{others}");
+        }
+        write("benchmarks.md", &page)?;
+    }
+    complaints.iter().for_each(|complaint| eprintln!("bench: {complaint}"));
+    Ok(complaints.is_empty())
+}
+
+const HEAD: &str = "\
+# Benchmarks
+
+<!-- Written by `IMIS_BENCH_WRITE=1 make bench`; text and figures come from cli/benches/migrate. -->
+
+`make bench` measures everything on this page in one go. Losses are shown as wins are.
+";
+
+fn docs() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs"))
+}
+
+/// Writes a file of the book, when that is wanted.
+fn write(name: &str, text: &str) -> Outcome<()> {
+    if std::env::var_os("IMIS_BENCH_WRITE").is_some_and(|value| value == "1") {
+        std::fs::write(docs().join(name), text)?;
+        eprintln!("bench: written to docs/{name}");
+    }
+    Ok(())
+}
+
+/// The second part: its section of the page, and what is missed.
+fn steps(rows: u64, machine: &Machine) -> Outcome<(String, Vec<String>)> {
+    eprintln!("bench: step by step, {rows} insurees; starting the servers");
+    let servers = Servers::start(Served::Country, rows)?;
     let mut figures = step::least(&[Step::Read, Step::Map], &servers)?;
     let migration = whole::migrate(&servers)?;
     figures.extend(step::least(&[Step::Encode], &servers)?);
@@ -69,31 +154,15 @@ fn bench() -> Outcome<bool> {
     figures.extend([migration.whole, verified.whole, snapshot]);
     let mut phases = migration.phases;
     phases.extend(verified.phases);
-
     let report = table::Report { machine, servers: &servers, figures, phases };
     println!("{}", report.plain());
-    if std::env::var_os("IMIS_BENCH_WRITE").is_some_and(|value| value == "1") {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
-        // The last sections are other benchmarks'.
-        let old = std::fs::read_to_string(path).unwrap_or_default();
-        let mut page = report.markdown();
-        let others = old.find("## Twenty checks").or_else(|| old.find("## The generator"));
-        if let Some(others) = others.and_then(|at| old.get(at..)) {
-            page.push('\n');
-            page.push_str(others);
-        }
-        std::fs::write(path, page)?;
-        eprintln!("bench: written to docs/benchmarks.md");
-    }
+    let mut missed = Vec::new();
     if peak > MEMORY_LIMIT {
-        eprintln!(
-            "bench: imis took {} of memory, more than the {} allowed",
-            table::mib(peak),
-            table::mib(MEMORY_LIMIT)
-        );
+        let (peak, limit) = (table::mib(peak), table::mib(MEMORY_LIMIT));
+        missed.push(format!("imis took {peak} of memory, more than the {limit} allowed"));
     }
     if is_slow {
-        eprintln!("bench: imis verify took longer than the load of the same rows");
+        missed.push("imis verify took longer than the load of the same rows".to_owned());
     }
-    Ok(peak <= MEMORY_LIMIT && !is_slow)
+    Ok((report.section(), missed))
 }

@@ -85,3 +85,12 @@ pub(crate) fn peak_bytes(process: &str) -> Option<u64> {
         text.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok())?;
     Some(kib * 1024)
 }
+
+/// How long all cores together have been busy since the machine started, in seconds.
+pub(crate) fn machine_cpu() -> f64 {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    let ticks: Vec<f64> = line.split_whitespace().skip(1).map_while(|n| n.parse().ok()).collect();
+    // user, nice, system, idle, waiting, interrupts (two kinds), stolen.
+    [0, 1, 2, 5, 6, 7].iter().filter_map(|at| ticks.get(*at)).sum::<f64>() / TICKS
+}

@@ -14,24 +14,43 @@ use tokio::runtime::Runtime;
 use crate::Outcome;
 use crate::process::{Cpu, cpu_of, family_cpu};
 
-/// The role of the process that is the SQL Server.
-pub(crate) const ROLE: &str = "server";
 /// The table that is large.
 pub(crate) const TABLE: &str = "tblInsuree";
 /// The login of a server that lives for the benchmark only.
 const PASSWORD: &str = "Bench-1";
+
+/// What the SQL Server serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// All tables of a legacy openIMIS, the insurees repeated.
+    Country,
+    /// The tables of the race.
+    Race,
+}
+
+impl Served {
+    /// What the process that is the SQL Server is called with.
+    pub(crate) fn role(self) -> &'static str {
+        match self {
+            Served::Country => "server",
+            Served::Race => "race-server",
+        }
+    }
+}
 
 /// Both servers, running.
 pub(crate) struct Servers {
     pub(crate) runtime: Runtime,
     sql_server: Child,
     port: u16,
-    cluster: Cluster,
+    pub(crate) cluster: Cluster,
     template: String,
     /// Where rows come from, in words.
     pub(crate) data: String,
     /// How many insurees there are.
     pub(crate) rows: u64,
+    /// How many rows each table of the race has, in the order of its shapes.
+    pub(crate) shapes: Vec<u64>,
     /// PostgreSQL's version.
     pub(crate) postgres: String,
     /// A folder for files that go when the benchmark ends.
@@ -40,9 +59,9 @@ pub(crate) struct Servers {
 
 impl Servers {
     /// Starts them, the SQL Server with about so many insurees.
-    pub(crate) fn start(rows: u64) -> Outcome<Self> {
+    pub(crate) fn start(served: Served, rows: u64) -> Outcome<Self> {
         let mut sql_server = Command::new(std::env::current_exe()?)
-            .arg(ROLE)
+            .arg(served.role())
             .env("IMIS_BENCH_ROWS", rows.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -54,18 +73,26 @@ impl Servers {
             Ok(line.trim().to_owned())
         };
         let port = next()?.parse().map_err(|_| "the SQL Server did not start")?;
-        let rows = next()?.parse()?;
+        let shapes = next()?.split(' ').map(str::parse).collect::<Result<Vec<u64>, _>>()?;
         let data = next()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let cluster = Cluster::start()?;
         let (template, postgres) = runtime.block_on(async {
-            let backend = Backend::ensure().await?;
-            let template = backend.template(&cluster, Shape::Wide, &Birth::Empty).await?;
+            let template = match served {
+                Served::Country => Backend::ensure().await?.template(&cluster, Shape::Wide, &Birth::Empty).await?,
+                Served::Race => "template0".to_owned(),
+            };
             let row = cluster.connect("postgres").await?.query_one("SHOW server_version", &[]).await?;
             Outcome::Ok((template, row.get(0)))
         })?;
         let folder = tempfile::tempdir()?;
-        Ok(Servers { runtime, sql_server, port, cluster, template, data, rows, postgres, folder })
+        let rows = shapes.first().copied().unwrap_or(0);
+        Ok(Servers { runtime, sql_server, port, cluster, template, data, rows, shapes, postgres, folder })
+    }
+
+    /// The SQL Server's port.
+    pub(crate) fn source_port(&self) -> u16 {
+        self.port
     }
 
     /// The SQL Server's location.
@@ -88,9 +115,12 @@ impl Servers {
         self.cluster.password()
     }
 
-    /// A migrated database without rows.
+    /// A new database: a migrated one without rows, or in the race an empty one. One of that name goes first.
     pub(crate) fn empty_database(&self, name: &str) -> Outcome<()> {
-        Ok(self.runtime.block_on(self.cluster.create_database_from(&self.template, name))?)
+        Ok(self.runtime.block_on(async {
+            self.cluster.drop_database(name).await?;
+            self.cluster.create_database_from(&self.template, name).await
+        })?)
     }
 
     /// A connection to a database of the cluster.
@@ -115,10 +145,23 @@ impl Drop for Servers {
 }
 
 /// Is the SQL Server, until the other end closes.
-pub(crate) fn serve() -> Outcome<()> {
+pub(crate) fn serve(served: Served) -> Outcome<()> {
     let wanted: u64 = std::env::var("IMIS_BENCH_ROWS")?.parse()?;
-    let (tables, rows, data) = tables(wanted)?;
-    let server = SqlServer::start(Options::new(tables, PASSWORD))?;
+    let (tables, rows, data) = match served {
+        Served::Country => {
+            let (tables, rows, data) = tables(wanted)?;
+            (tables, rows.to_string(), data)
+        }
+        Served::Race => {
+            let (tables, data, counts) = crate::race::shape::tables(wanted)?;
+            let counts: Vec<String> = counts.iter().map(u64::to_string).collect();
+            (tables, counts.join(" "), data)
+        }
+    };
+    let mut options = Options::new(tables, PASSWORD);
+    // A port of one's choice is for trying a peer by hand.
+    options.port = std::env::var("IMIS_BENCH_PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(0);
+    let server = SqlServer::start(options)?;
     let mut out = std::io::stdout();
     writeln!(out, "{}\n{rows}\n{data}", server.port())?;
     out.flush()?;

@@ -62,7 +62,7 @@ const PHASES: [&str; 5] = ["phase of migration and verification", "seconds", "CP
 
 /// Everything that was measured.
 pub(crate) struct Report<'a> {
-    pub(crate) machine: Machine,
+    pub(crate) machine: &'a Machine,
     pub(crate) servers: &'a Servers,
     pub(crate) figures: Vec<Figure>,
     pub(crate) phases: Vec<Figure>,
@@ -76,13 +76,12 @@ impl Report<'_> {
         format!("{}\n\n{}\n{}", self.setting(), aligned(&STEPS, &figures, ""), aligned(&PHASES, &phases, ""))
     }
 
-    /// As a page of the book.
-    pub(crate) fn markdown(&self) -> String {
+    /// As a section of the book.
+    pub(crate) fn section(&self) -> String {
         let figures: Vec<_> = self.figures.iter().map(Figure::cells).collect();
         let phases: Vec<_> = self.phases.iter().map(Figure::phase_cells).collect();
         format!(
-            "# Benchmarks\n\n<!-- Written by `IMIS_BENCH_WRITE=1 make bench`; text and figures come from cli/benches/migrate. -->\n\n\
-             `make bench` measures a migration over the wire, step by step. {}\n\n{}\n{}\n{}",
+            "## Step by step\n\nA whole migration with the full pack, over the wire. {}\n\n{}\n{}\n{}",
             self.setting(),
             aligned(&STEPS, &figures, "|"),
             aligned(&PHASES, &phases, "|"),
@@ -91,7 +90,7 @@ impl Report<'_> {
     }
 
     fn setting(&self) -> String {
-        let machine = &self.machine;
+        let machine = self.machine;
         let others = match machine.load_before {
             load if load < 0.3 => "nothing else was running".to_owned(),
             load => format!(
@@ -113,7 +112,7 @@ impl Report<'_> {
 }
 
 const METHOD: &str = "\
-## What is measured
+### What is measured
 
 Every step is a process of its own; the two servers are others and are counted apart. CPU is user and system time as the kernel counts it,
 in seconds for a million rows, without connecting and planning (but for the whole, which has everything in it). Peak memory is the kernel's
@@ -135,19 +134,18 @@ are run three times and the run with the least CPU counts; the others are run on
   where the cores are the bottleneck, because the proof reads both sides. Rows are counted once, though both sides are read.
 - *the whole: imis snapshot*: all tables into Parquet.
 
-## What is not
+### What is not
 
 - SQL Server itself: the source is the loopback server of the fixtures, which has no locks, no disk and no network to wait for, but shares the
   cores with what is measured. Its CPU stands in its own column; where the sum of the three columns reaches the cores, the cores are the
   bottleneck, and a server on another machine leaves more of them to `imis`.
 - PostgreSQL's promises: the cluster runs with `fsync` off on the same disk; a real one writes its log and waits for it.
 - Encryption on either line.
-- Other tools for the same job; they come with a later issue.
-- Wide rows and large cells: an insuree has no photo in its row.
+- Photos: an insuree has none in its row.
 ";
 
 /// A table with columns as wide as they need to be; with `|` between them it is Markdown.
-fn aligned<const N: usize>(head: &[&str; N], rows: &[[String; N]], bar: &str) -> String {
+pub(crate) fn aligned<const N: usize>(head: &[&str; N], rows: &[[String; N]], bar: &str) -> String {
     let widths: [usize; N] =
         std::array::from_fn(|at| rows.iter().map(|row| row[at].len()).chain([head[at].len()]).max().unwrap_or(0));
     let line = |cells: [&str; N]| {
@@ -178,7 +176,7 @@ pub(crate) fn mib(bytes: u64) -> String {
 }
 
 /// A number with its thousands apart.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
