@@ -25,7 +25,7 @@ const TRAILER: usize = 2;
 pub(super) fn select_item(column: &TypedColumn) -> String {
     let name = Engine::Postgres.quote(&column.name);
     match &column.data_type {
-        DataType::BitString(_) | DataType::Numeric | DataType::Jsonb | DataType::Uuid | DataType::Other(_) => {
+        DataType::BitString(_) | DataType::Numeric | DataType::Jsonb | DataType::Other(_) => {
             format!("{name}::text")
         }
         _ => name,
@@ -44,6 +44,7 @@ enum Builder {
     Time(Time64MicrosecondBuilder),
     Timestamp(TimestampMicrosecondBuilder),
     Text(StringBuilder),
+    Uuid(StringBuilder),
     Bytes(BinaryBuilder),
 }
 
@@ -58,6 +59,7 @@ enum Value<'a> {
     Float64(f64),
     Decimal(i128),
     Text(&'a str),
+    Uuid(uuid::Uuid),
     Bytes(&'a [u8]),
 }
 
@@ -88,6 +90,7 @@ impl Builder {
                 Builder::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(data_type.arrow()))
             }
             DataType::VarBinary(_) => Builder::Bytes(BinaryBuilder::new()),
+            DataType::Uuid => Builder::Uuid(StringBuilder::new()),
             _ => Builder::Text(StringBuilder::new()),
         }
     }
@@ -130,6 +133,7 @@ impl Builder {
             Builder::Text(_) => {
                 Value::Text(std::str::from_utf8(field).map_err(|_| Fault::Value("the text is not UTF-8"))?)
             }
+            Builder::Uuid(_) => Value::Uuid(uuid::Uuid::from_bytes(fixed(field)?)),
             Builder::Bytes(_) => Value::Bytes(field),
         })
     }
@@ -148,6 +152,7 @@ impl Builder {
             (Builder::Time(b), Value::Int64(value)) => b.append_value(*value),
             (Builder::Timestamp(b), Value::Int64(value)) => b.append_value(*value),
             (Builder::Text(b), Value::Text(value)) => b.append_value(value),
+            (Builder::Uuid(b), Value::Uuid(value)) => b.append_value(value.hyphenated().encode_lower(&mut [0; 36])),
             (Builder::Bytes(b), Value::Bytes(value)) => b.append_value(value),
             (Builder::Boolean(b), _) => b.append_null(),
             (Builder::Int16(b), _) => b.append_null(),
@@ -159,7 +164,7 @@ impl Builder {
             (Builder::Date(b), _) => b.append_null(),
             (Builder::Time(b), _) => b.append_null(),
             (Builder::Timestamp(b), _) => b.append_null(),
-            (Builder::Text(b), _) => b.append_null(),
+            (Builder::Text(b) | Builder::Uuid(b), _) => b.append_null(),
             (Builder::Bytes(b), _) => b.append_null(),
         }
     }
@@ -176,7 +181,7 @@ impl Builder {
             Builder::Date(b) => Arc::new(b.finish()),
             Builder::Time(b) => Arc::new(b.finish()),
             Builder::Timestamp(b) => Arc::new(b.finish()),
-            Builder::Text(b) => Arc::new(b.finish()),
+            Builder::Text(b) | Builder::Uuid(b) => Arc::new(b.finish()),
             Builder::Bytes(b) => Arc::new(b.finish()),
         }
     }
@@ -338,6 +343,7 @@ impl Decoder {
             DataType::SmallInt => i16::from_be_bytes(field.try_into().ok()?).to_string(),
             DataType::Int => i32::from_be_bytes(field.try_into().ok()?).to_string(),
             DataType::BigInt => i64::from_be_bytes(field.try_into().ok()?).to_string(),
+            DataType::Uuid => uuid::Uuid::from_slice(field).ok()?.hyphenated().to_string(),
             _ => String::from_utf8_lossy(field).into_owned(),
         };
         Some((column.name.clone(), value))

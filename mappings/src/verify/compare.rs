@@ -180,6 +180,10 @@ impl Comparison {
                 self.note_lost(end, lost, &mut found);
             }
         }
+        if from.pile.holds_the_same(&to.pile) {
+            found.equal += from.pile.len();
+            return Ok(found);
+        }
         let ids = self.merge(from.pile.sorted()?, to.pile.sorted()?, &mut found)?;
         for slice in ids.chunks(SLICE) {
             self.look_again(slice, &range, &mut found).await?;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::super::canonical::Plain;
 use super::super::outcome::{AreaTotal, Group, Status};
-use super::sql::{Part, Speaker};
+use super::sql::{Grouping, Part, Speaker};
 
 /// How many differing groups of a total are kept.
 const GROUPS: usize = 50;
@@ -270,7 +270,8 @@ impl Total {
 struct Statement<'a> {
     speaker: &'a Speaker,
     from: String,
-    groups: Vec<String>,
+    /// What rows are grouped by, in the form in which grouping costs least, and what makes a text of it.
+    groups: Vec<Grouping>,
     sums: Vec<String>,
 }
 
@@ -280,14 +281,19 @@ impl<'a> Statement<'a> {
     }
 
     fn text(&self) -> String {
-        let inner = self.groups.iter().enumerate().map(|(at, group)| format!("{group} AS g{at}"));
+        let inner = self.groups.iter().enumerate().map(|(at, group)| format!("{} AS g{at}", group.inner));
         let sums = self.sums.iter().enumerate().map(|(at, sum)| format!("{sum} AS s{at}"));
         let inner = inner.chain(sums).collect::<Vec<_>>().join(", ");
         let groups = (0..self.groups.len()).map(|at| format!("x.g{at}")).collect::<Vec<_>>().join(", ");
+        let shown = self.groups.iter().enumerate().map(|(at, group)| {
+            let text = self.speaker.group_text(group.shown, &format!("x.g{at}"));
+            format!("{text} AS t{at}")
+        });
+        let shown = shown.collect::<Vec<_>>().join(", ");
         let figures = std::iter::once(self.speaker.rows())
             .chain((0..self.sums.len()).map(|at| self.speaker.sum_of(&format!("x.s{at}"))));
         let figures = figures.enumerate().map(|(at, item)| format!("{item} AS f{at}")).collect::<Vec<_>>().join(", ");
-        format!("SELECT {groups}, {figures} FROM (SELECT {inner} FROM {}) x GROUP BY {groups}", self.from)
+        format!("SELECT {shown}, {figures} FROM (SELECT {inner} FROM {}) x GROUP BY {groups}", self.from)
     }
 }
 

@@ -205,35 +205,49 @@ impl Speaker {
         }
     }
 
-    /// A column, or a part of it, as text to group by.
-    pub(crate) fn group(&self, alias: &str, column: &Column, part: Part) -> String {
+    /// A column, or a part of it, to group by. Millions of rows are grouped by what the server compares fastest; a text is made
+    /// of the few groups that come out.
+    pub(crate) fn group(&self, alias: &str, column: &Column, part: Part) -> Grouping {
         let name = self.column(alias, column);
         let data_type = self.data_type(column);
-        match (part, self.tongue) {
-            (Part::Current, _) => format!("CASE WHEN {name} IS NULL THEN 'current' ELSE 'closed' END"),
-            (Part::Year, Tongue::Mssql) => self.text(&format!("YEAR({name})")),
-            (Part::Month, Tongue::Mssql) => self.text(&format!("YEAR({name}) * 100 + MONTH({name})")),
-            (Part::Year, Tongue::Postgres) => self.text(&format!("extract(year FROM {name})::int")),
-            (Part::Month, Tongue::Postgres) => {
-                self.text(&format!("(extract(year FROM {name}) * 100 + extract(month FROM {name}))::int"))
+        let mut shown = Shown::Value;
+        let inner = match (part, self.tongue) {
+            (Part::Current, _) => {
+                shown = Shown::Current;
+                format!("CASE WHEN {name} IS NULL THEN 1 ELSE 0 END")
             }
-            (Part::Year, _) => self.text(&format!("CAST(date_part('year', {name}) AS int)")),
+            (Part::Year, Tongue::Mssql) => format!("YEAR({name})"),
+            (Part::Month, Tongue::Mssql) => format!("YEAR({name}) * 100 + MONTH({name})"),
+            (Part::Year, Tongue::Postgres) => format!("date_part('year', {name})::int"),
+            (Part::Month, Tongue::Postgres) => {
+                format!("(date_part('year', {name}) * 100 + date_part('month', {name}))::int")
+            }
+            (Part::Year, _) => format!("CAST(date_part('year', {name}) AS int)"),
             (Part::Month, _) => {
-                self.text(&format!("CAST(date_part('year', {name}) * 100 + date_part('month', {name}) AS int)"))
+                format!("CAST(date_part('year', {name}) * 100 + date_part('month', {name}) AS int)")
             }
             (Part::Whole, Tongue::Mssql) => match Kind::of(&data_type) {
-                Kind::Truth => self.text(&format!("CAST({name} AS int)")),
-                Kind::Text | Kind::Padded => format!("CAST({name} AS nvarchar(200))"),
-                _ => self.text(&name),
+                Kind::Truth => format!("CAST({name} AS int)"),
+                // The old large types are not grouped by.
+                Kind::Text | Kind::Padded => {
+                    shown = Shown::Text;
+                    format!("CAST({name} AS nvarchar(200))")
+                }
+                _ => name,
             },
-            (Part::Whole, Tongue::Postgres) => match data_type {
-                DataType::Boolean => self.text(&format!("{name}::int")),
-                _ => self.text(&name),
-            },
-            (Part::Whole, _) => match data_type {
-                DataType::Boolean => self.text(&format!("CAST({name} AS int)")),
-                _ => self.text(&name),
-            },
+            (Part::Whole, Tongue::Postgres) if data_type == DataType::Boolean => format!("{name}::int"),
+            (Part::Whole, Tongue::DataFusion) if data_type == DataType::Boolean => format!("CAST({name} AS int)"),
+            (Part::Whole, _) => name,
+        };
+        Grouping { inner, shown }
+    }
+
+    /// The text of what rows were grouped by.
+    pub(crate) fn group_text(&self, shown: Shown, name: &str) -> String {
+        match shown {
+            Shown::Current => format!("CASE WHEN {name} = 1 THEN 'current' ELSE 'closed' END"),
+            Shown::Text => name.to_owned(),
+            Shown::Value => self.text(name),
         }
     }
 
@@ -246,6 +260,26 @@ impl Speaker {
     pub(crate) fn number(&self, alias: &str, column: &Column) -> String {
         self.wide(&self.column(alias, column), &self.data_type(column))
     }
+}
+
+/// What rows are grouped by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grouping {
+    /// The expression.
+    pub(crate) inner: String,
+    /// How a text is made of it.
+    pub(crate) shown: Shown,
+}
+
+/// How what rows were grouped by becomes a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// As any value does.
+    Value,
+    /// It is one.
+    Text,
+    /// Whether a row is in force.
+    Current,
 }
 
 /// What of a column rows are grouped by.
