@@ -43,6 +43,19 @@ impl Watched {
         self.ended.own.since(self.started.own).total()
     }
 
+    /// How long each phase took, where there are any.
+    pub(crate) fn phases_in_words(&self) -> String {
+        let marks: Vec<&Mark> = std::iter::once(&self.started).chain(&self.phases).chain([&self.ended]).collect();
+        let phase = |pair: &[&Mark]| match pair {
+            [from, to] if !from.name.is_empty() => {
+                Some(format!("{} {:.2}", from.name, to.at.duration_since(from.at).as_secs_f64()))
+            }
+            _ => None,
+        };
+        let phases: Vec<String> = marks.windows(2).filter_map(phase).collect();
+        if phases.is_empty() { String::new() } else { format!(" ({})", phases.join(", ")) }
+    }
+
     pub(crate) fn source_cpu_seconds(&self) -> f64 {
         self.ended.servers.0.since(self.started.servers.0).total()
     }

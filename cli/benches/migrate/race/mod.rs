@@ -236,7 +236,8 @@ impl<'a> Track<'a> {
             peak_bytes: seen.peak_bytes,
             others: seen.others,
         };
-        eprintln!("bench: {:<28} {:>7.2} s, others kept {:.2} cores busy", contender.title(), run.alone(), run.others);
+        let (name, phases) = (contender.title(), seen.phases_in_words());
+        eprintln!("bench: {name:<28} {:>7.2} s, others kept {:.2} cores busy{phases}", run.alone(), run.others);
         Ok(Ok(run))
     }
 
