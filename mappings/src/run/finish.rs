@@ -19,11 +19,12 @@ use crate::bind::BoundMapping;
 const PG: Engine = Engine::Postgres;
 
 pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> Result<Vec<String>, Error> {
-    let mut connection = target.pool.take().await?;
     let doing = |e| describe_error(e, "putting keys and indexes back");
-    if state::phase(&*connection, &target.run).await? < Some(Phase::Finished) {
+    let phase = state::phase(&*target.pool.take().await?, &target.run).await?;
+    if phase < Some(Phase::Finished) {
         super::put_back::all(target).await?;
     }
+    let mut connection = target.pool.take().await?;
     let transaction = connection.transaction().await.map_err(doing)?;
     if state::hold_phase(&transaction, &target.run).await? >= Some(Phase::Finished) {
         // An earlier try did it.

@@ -82,6 +82,9 @@ pub(super) async fn hold(
     register(&mapping.context, "target", Arc::new(NoRows(imis_schemas::Catalog::clone(&target.catalog))));
     if held.is_err() {
         let _ = bench.connection.batch_execute("ROLLBACK").await;
+    } else if let Some(mut connection) = Arc::into_inner(bench.connection) {
+        // Nobody reads through it any more.
+        connection.heal(&target.pool);
     }
     held
 }
