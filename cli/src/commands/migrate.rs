@@ -175,6 +175,7 @@ pub(crate) async fn carry_out(
         Location::Postgres(address) => Arc::new(
             PostgresTarget::new(address, catalog, id)
                 .allow_connected(allow_connected)
+                .jobs(options.jobs)
                 .completing(plan.completes.as_deref()),
         ),
         other => return Err(Failure::usage(format!("{other} cannot be written to"))),

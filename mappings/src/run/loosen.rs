@@ -7,7 +7,7 @@ use imis_schemas::Engine;
 use tokio_postgres::Transaction;
 
 use super::postgres::PostgresTarget;
-use super::take_away::note_dropped;
+use super::take_away::{Taken, note_taken};
 use crate::bind::BoundMapping;
 
 const PG: Engine = Engine::Postgres;
@@ -50,7 +50,9 @@ pub(super) async fn loosen(
             changes.push((alter("DROP NOT NULL".into()), alter("SET NOT NULL".into())));
         }
         for (loosen, back) in changes {
-            note_dropped(target, transaction, KIND, &name, &loosen, &back, None).await?;
+            let taken =
+                Taken { kind: KIND, name: name.clone(), drop: loosen.clone(), create: back, ..Taken::default() };
+            note_taken(target, transaction, &[taken]).await?;
             transaction.batch_execute(&loosen).await.map_err(doing)?;
         }
     }

@@ -1,6 +1,6 @@
 //! A PostgreSQL database as a target: COPY in the binary format, one transaction a range, state in `imis_migration`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use futures::SinkExt;
 use imis_databases::postgres::copy::CopyEncoder;
 use imis_databases::postgres::{Connection, Pool, PostgresSource, copy_statement, describe_error};
 use imis_databases::{ChunkStream, Error, ErrorKind, PostgresAddress, ReadRequest, Source};
-use imis_schemas::{Catalog, Engine, Table};
+use imis_schemas::{Catalog, Engine, Table, TableName};
 use tokio::sync::Mutex;
 use tokio_postgres::CopyInSink;
 
@@ -43,6 +43,10 @@ pub struct PostgresTarget {
     pub(super) allow_connected: bool,
     /// The run that this one completes.
     pub(super) completes: Option<String>,
+    /// How many connections are at work at once.
+    pub(super) jobs: usize,
+    /// The tables whose statistics this process has gathered.
+    pub(super) analyzed: Mutex<BTreeSet<TableName>>,
     /// Holds the advisory lock as long as the run lives.
     lock: Mutex<Option<Connection>>,
 }
@@ -56,6 +60,8 @@ impl PostgresTarget {
             catalog,
             allow_connected: false,
             completes: None,
+            jobs: 1,
+            analyzed: Mutex::default(),
             lock: Mutex::new(None),
         }
     }
@@ -71,6 +77,13 @@ impl PostgresTarget {
     #[must_use]
     pub fn completing(mut self, first: Option<&str>) -> Self {
         self.completes = first.map(str::to_owned);
+        self
+    }
+
+    /// Lets so many connections work at once on what the server does by itself.
+    #[must_use]
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.max(1);
         self
     }
 
@@ -416,27 +429,24 @@ impl Target for PostgresTarget {
     async fn tables(&self, mapping: &BoundMapping, rules: &[RuleAccount]) -> Result<Vec<TableAccount>, Error> {
         let connection = self.pool.take().await?;
         let rows = connection
-            .query("SELECT table_name, before, returned FROM imis_migration.image WHERE run = $1", &[&self.run])
+            .query("SELECT table_name, before, returned, after FROM imis_migration.image WHERE run = $1", &[&self.run])
             .await
             .map_err(|e| describe_error(e, "counting"))?;
-        let kept: BTreeMap<String, (i64, i64)> = rows.iter().map(|r| (r.get(0), (r.get(1), r.get(2)))).collect();
+        let kept: BTreeMap<String, (i64, i64, Option<i64>)> =
+            rows.iter().map(|r| (r.get(0), (r.get(1), r.get(2), r.get(3)))).collect();
         let mut accounts = Vec::new();
         for table in tables_of(mapping) {
             let name = table.table_name();
-            let after = connection
-                .query_one(&format!("SELECT count(*) FROM {}", name.sql(Engine::Postgres)), &[])
-                .await
-                .map_err(|e| describe_error(e, &format!("counting the rows of {name}")))?
-                .get::<_, i64>(0);
-            let (before, returned) = kept.get(&table.name).copied().unwrap_or_default();
-            connection
-                .execute(
-                    // What was counted when the run finished stays: who changes the target later is found out by it.
-                    "UPDATE imis_migration.image SET after = coalesce(after, $3) WHERE run = $1 AND table_name = $2",
-                    &[&self.run, &table.name, &after],
-                )
-                .await
-                .map_err(|e| describe_error(e, "noting counts"))?;
+            let (before, returned, after) = kept.get(&table.name).copied().unwrap_or_default();
+            let after = match after {
+                // Counted in the transaction in which the run finished; who changes the target later is found out by it.
+                Some(after) => after,
+                None => connection
+                    .query_one(&format!("SELECT count(*) FROM {}", name.sql(Engine::Postgres)), &[])
+                    .await
+                    .map_err(|e| describe_error(e, &format!("counting the rows of {name}")))?
+                    .get::<_, i64>(0),
+            };
             let unsigned = |n: i64| u64::try_from(n).unwrap_or(0);
             accounts.push(table_account(
                 &name.to_string(),

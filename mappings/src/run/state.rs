@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS imis_migration.repair (
 CREATE TABLE IF NOT EXISTS imis_migration.dropped (
     run text NOT NULL, position bigserial PRIMARY KEY, kind text NOT NULL, name text NOT NULL, drop_sql text NOT NULL,
     create_sql text NOT NULL);
-ALTER TABLE imis_migration.dropped ADD COLUMN IF NOT EXISTS shape text;
+ALTER TABLE imis_migration.dropped ADD COLUMN IF NOT EXISTS shape text,
+    ADD COLUMN IF NOT EXISTS tables text, ADD COLUMN IF NOT EXISTS back boolean NOT NULL DEFAULT false;
 CREATE TABLE IF NOT EXISTS imis_migration.image (
     run text NOT NULL, schema_name text NOT NULL, table_name text NOT NULL, image_name text, before bigint NOT NULL,
     returned bigint NOT NULL DEFAULT 0, settled boolean NOT NULL DEFAULT false, after bigint,

@@ -4,7 +4,7 @@
 
 use imis_databases::postgres::{Pool, describe_error};
 use imis_databases::{Error, PostgresAddress};
-use imis_schemas::{Catalog, Engine, Index, Key, Known, Table, Unique, same_name};
+use imis_schemas::{Catalog, Engine, Index, Key, Known, Table, TableName, Unique, same_name};
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Transaction;
 
@@ -21,12 +21,46 @@ pub(super) struct Shape {
     what: What,
 }
 
+impl Shape {
+    /// The columns that a plain unique holds, with the name of their table; `None` of an index over expressions or a part of
+    /// the rows.
+    pub(super) fn unique_columns(&self, catalog: &Catalog) -> Option<(TableName, Vec<String>)> {
+        let name = TableName::new(self.schema.as_str(), self.table.as_str());
+        let table = catalog.tables.iter().find(|table| table.table_name() == name)?;
+        let columns = match &self.what {
+            What::PrimaryKey(key) => &key.columns,
+            What::Unique(unique) => &unique.columns,
+            What::Index(index) if index.unique && index.filter.is_none() => &index.columns,
+            What::Index(_) => return None,
+        };
+        columns.iter().all(|name| table.columns.iter().any(|c| c.name == *name)).then(|| (name, columns.clone()))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum What {
     PrimaryKey(Key),
     Unique(Unique),
     Index(Index),
+}
+
+/// The kinds under which things stand among what was taken away, in the order in which they come back: an index (with its
+/// constraint's kind where it has one), what rests on an index (constraints, marks, comments), foreign keys.
+pub(super) const MARK: &str = "mark";
+pub(super) const FOREIGN_KEY: &str = "foreign key";
+
+/// Something that is taken away, and how it comes back.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) kind: &'static str,
+    pub(super) name: String,
+    /// Takes it away, also when only a part of it is there.
+    pub(super) drop: String,
+    pub(super) create: String,
+    pub(super) shape: Option<Shape>,
+    /// The tables that making it anew holds; none where that is not known, and then nothing else is made at the same time.
+    pub(super) tables: Vec<String>,
 }
 
 /// Drops every foreign key on or to the tables, after writing down how it comes back.
@@ -40,7 +74,8 @@ pub(super) async fn keys(
     let keys = transaction
         .query(
             "SELECT k.conname, k.conrelid::regclass::text, pg_get_constraintdef(k.oid), \
-                    obj_description(k.oid, 'pg_constraint') \
+                    obj_description(k.oid, 'pg_constraint'), k.confrelid::regclass::text, \
+                    EXISTS (SELECT FROM pg_class c WHERE c.oid IN (k.conrelid, k.confrelid) AND c.relkind <> 'r') \
              FROM pg_constraint k WHERE k.contype = 'f' AND k.conparentid = 0 \
                AND (k.conrelid = ANY($1::text[]::regclass[]) OR k.confrelid = ANY($1::text[]::regclass[])) \
              ORDER BY k.oid",
@@ -48,18 +83,22 @@ pub(super) async fn keys(
         )
         .await
         .map_err(doing)?;
+    let mut taken = Vec::new();
     for key in keys {
-        let (name, table): (String, String) = (key.get(0), key.get(1));
+        let (name, table, to): (String, String, String) = (key.get(0), key.get(1), key.get(4));
         let constraint = PG.quote(&name);
         let drop = format!("ALTER TABLE {table} DROP CONSTRAINT {constraint}");
         let mut create = format!("ALTER TABLE {table} ADD CONSTRAINT {constraint} {}", key.get::<_, String>(2));
         if let Some(comment) = key.get::<_, Option<String>>(3) {
             create.push_str(&format!("; COMMENT ON CONSTRAINT {constraint} ON {table} IS {}", PG.literal(&comment)));
         }
-        note_dropped(target, transaction, "foreign key", &format!("{table}.{name}"), &drop, &create, None).await?;
-        transaction.batch_execute(&drop).await.map_err(doing)?;
+        // The parts of a divided table are held too.
+        let tables = if key.get::<_, bool>(5) { Vec::new() } else { vec![table.clone(), to] };
+        let name = format!("{table}.{name}");
+        taken.push(Taken { kind: FOREIGN_KEY, name, drop, create, shape: None, tables });
     }
-    Ok(())
+    note_taken(target, transaction, &taken).await?;
+    drop_all(transaction, &taken).await.map_err(doing)
 }
 
 /// Drops indexes, and the primary keys and unique constraints that rest on them.
@@ -96,44 +135,55 @@ pub(super) async fn indexes(
         )
         .await
         .map_err(doing)?;
+    let mut taken = Vec::new();
     for index in indexes {
         let (name, table): (String, String) = (index.get(0), index.get(1));
         let bare = PG.quote(index.get(6));
-        let mut create: String = index.get(2);
         let constraint: Option<String> = index.get(7);
-        let drop = match &constraint {
-            None => format!("DROP INDEX {name}"),
-            Some(constraint) => format!("ALTER TABLE {table} DROP CONSTRAINT {}", PG.quote(constraint)),
-        };
+        let mut drop = format!("DROP INDEX IF EXISTS {name}");
         let mut kind = "index";
+        let mut marks: Vec<String> = Vec::new();
         if let Some(constraint) = &constraint {
             let primary = index.get::<_, &str>(8) == "p";
             kind = if primary { "primary key" } else { "unique constraint" };
             let quoted = PG.quote(constraint);
-            create.push_str(&format!(
-                "; ALTER TABLE {table} ADD CONSTRAINT {quoted} {} USING INDEX {bare}{}{}",
+            // Without its constraint the index stays.
+            drop = format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {quoted}; {drop}");
+            marks.push(format!(
+                "ALTER TABLE {table} ADD CONSTRAINT {quoted} {} USING INDEX {bare}{}{}",
                 if primary { "PRIMARY KEY" } else { "UNIQUE" },
                 if index.get::<_, bool>(9) { " DEFERRABLE" } else { "" },
                 if index.get::<_, bool>(10) { " INITIALLY DEFERRED" } else { "" },
             ));
             if let Some(comment) = index.get::<_, Option<String>>(11) {
-                create.push_str(&format!("; COMMENT ON CONSTRAINT {quoted} ON {table} IS {}", PG.literal(&comment)));
+                marks.push(format!("COMMENT ON CONSTRAINT {quoted} ON {table} IS {}", PG.literal(&comment)));
             }
         }
         if let Some(comment) = index.get::<_, Option<String>>(3) {
-            create.push_str(&format!("; COMMENT ON INDEX {name} IS {}", PG.literal(&comment)));
+            marks.push(format!("COMMENT ON INDEX {name} IS {}", PG.literal(&comment)));
         }
         if index.get::<_, bool>(4) {
-            create.push_str(&format!("; ALTER TABLE {table} CLUSTER ON {bare}"));
+            marks.push(format!("ALTER TABLE {table} CLUSTER ON {bare}"));
         }
         if let Some(space) = index.get::<_, Option<String>>(5) {
-            create.push_str(&format!("; ALTER INDEX {name} SET TABLESPACE {}", PG.quote(&space)));
+            marks.push(format!("ALTER INDEX {name} SET TABLESPACE {}", PG.quote(&space)));
         }
         let shape = shape(tables, index.get(12), index.get(13), constraint.as_deref().unwrap_or(index.get(6)));
-        note_dropped(target, transaction, kind, &name, &drop, &create, shape.as_ref()).await?;
-        transaction.batch_execute(&drop).await.map_err(doing)?;
+        let tables = vec![table];
+        taken.push(Taken { kind, name: name.clone(), drop, create: index.get(2), shape, tables: tables.clone() });
+        // They need the table for themselves, and the index does not: several are made at once.
+        if !marks.is_empty() {
+            let (drop, create) = ("SELECT 1".to_owned(), marks.join("; "));
+            taken.push(Taken { kind: MARK, name, drop, create, shape: None, tables });
+        }
     }
-    Ok(())
+    note_taken(target, transaction, &taken).await?;
+    drop_all(transaction, &taken).await.map_err(doing)
+}
+
+async fn drop_all(transaction: &Transaction<'_>, taken: &[Taken]) -> Result<(), tokio_postgres::Error> {
+    let drops = taken.iter().filter(|taken| taken.kind != MARK).map(|taken| taken.drop.as_str());
+    transaction.batch_execute(&drops.collect::<Vec<_>>().join("; ")).await
 }
 
 /// What the catalogue says of a primary key, a unique or a unique index of this name.
@@ -149,19 +199,33 @@ fn shape(tables: &[std::sync::Arc<Table>], schema: &str, table: &str, name: &str
     Some(Shape { schema: schema.to_owned(), table: table.to_owned(), what })
 }
 
-pub(super) async fn note_dropped(
+/// Writes down what is taken away, before that is done.
+pub(super) async fn note_taken(
     target: &PostgresTarget,
     transaction: &Transaction<'_>,
-    kind: &str,
-    name: &str,
-    drop: &str,
-    create: &str,
-    shape: Option<&Shape>,
+    taken: &[Taken],
 ) -> Result<(), Error> {
+    let column = |of: &dyn Fn(&Taken) -> String| taken.iter().map(of).collect::<Vec<_>>();
+    let json = |value: Option<serde_json::Value>| value.map(|value| value.to_string());
+    let shapes: Vec<Option<String>> =
+        taken.iter().map(|t| json(t.shape.as_ref().and_then(|shape| serde_json::to_value(shape).ok()))).collect();
+    let tables: Vec<Option<String>> =
+        taken.iter().map(|t| json((!t.tables.is_empty()).then(|| serde_json::Value::from(t.tables.clone())))).collect();
     transaction
         .execute(
-            "INSERT INTO imis_migration.dropped (run, kind, name, drop_sql, create_sql, shape) VALUES ($1, $2, $3, $4, $5, $6)",
-            &[&target.run, &kind, &name, &drop, &create, &shape.and_then(|s| serde_json::to_string(s).ok())],
+            "INSERT INTO imis_migration.dropped (run, kind, name, drop_sql, create_sql, shape, tables) \
+             SELECT $1, t.kind, t.name, t.drop_sql, t.create_sql, t.shape, t.tables \
+             FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[]) \
+                  WITH ORDINALITY AS t (kind, name, drop_sql, create_sql, shape, tables, place) ORDER BY t.place",
+            &[
+                &target.run,
+                &column(&|t| t.kind.to_owned()),
+                &column(&|t| t.name.clone()),
+                &column(&|t| t.drop.clone()),
+                &column(&|t| t.create.clone()),
+                &shapes,
+                &tables,
+            ],
         )
         .await
         .map(|_| ())

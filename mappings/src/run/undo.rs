@@ -73,18 +73,7 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
         }
     }
     let finished = found.phase >= Phase::Finished;
-    let dropped = transaction
-        .query(
-            "SELECT drop_sql FROM imis_migration.dropped WHERE run = $1 AND kind <> 'column' ORDER BY kind <> 'foreign key', position",
-            &[&found.run],
-        )
-        .await
-        .map_err(doing)?;
-    if finished {
-        for row in &dropped {
-            transaction.batch_execute(row.get(0)).await.map_err(doing)?;
-        }
-    }
+    super::put_back::drop_again(&target, &transaction, finished).await?;
     reached("undo-dropped");
     super::update::undo(&transaction, &found.run).await?;
     for table in tables.iter().filter(|table| !table.get::<_, bool>(4)) {
@@ -111,7 +100,7 @@ pub async fn undo(address: &PostgresAddress, run: Option<&str>) -> Result<String
                 .map_err(doing)?;
         }
     }
-    super::finish::put_back(&target, &transaction).await?;
+    super::put_back::within(&target, &transaction).await?;
     let columns =
         "SELECT create_sql FROM imis_migration.dropped WHERE run = $1 AND kind = 'column' ORDER BY position DESC";
     for row in transaction.query(columns, &[&found.run]).await.map_err(doing)? {

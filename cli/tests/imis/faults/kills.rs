@@ -28,11 +28,12 @@ const IN_A_RUN: &[(&str, &[u32])] = &[
     ("settle-done", &[1, 2]),
     ("settle-committed", &[1, 2]),
     ("keys-begun", &[1, 2]),
-    ("keys-held", &[1, 3, 6]),
+    ("keys-held", &[1, 3, 5]),
     ("keys-noted", &[1, 2]),
     ("keys-committed", &[1, 2]),
-    ("finish-put-back", &[1, 4, 11]),
-    ("finish-generators", &[1, 5]),
+    ("finish-put-back", &[1, 3, 6]),
+    ("finish-piece-committed", &[1, 3, 6]),
+    ("finish-generators", &[1]),
     ("finish-noted", &[1]),
     ("finish-committed", &[1]),
     ("finish-analyzed", &[1, 3]),
@@ -133,6 +134,41 @@ async fn a_run_that_finished_is_not_taken_back_under_others() {
     stage.killed(&database, "finish-committed", 1, &["migrate"]);
     client.batch_execute("DELETE FROM lines WHERE id = 1").await.unwrap();
     stage.undo(&database).failed(3, "lines had", &[]);
+}
+
+/// Keys and indexes come back piece by piece; some before the keys are held. What is back is known, whoever goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_back_is_known() {
+    let stage = Stage::new("pieces").await;
+    let back = async |database: &str| {
+        let client = imis_fixtures::postgres::Cluster::shared().connect(database).await.unwrap();
+        let sql = "SELECT coalesce(string_agg(name, ' ' ORDER BY position) FILTER (WHERE back), ''), \
+                   count(*) FILTER (WHERE NOT back) FROM imis_migration.dropped WHERE kind <> 'column'";
+        let row = client.query_one(sql, &[]).await.unwrap();
+        (row.get::<_, String>(0), row.get::<_, i64>(1))
+    };
+    // The primary key of the large table holds; its codes stand twice, so that their index waits until they do not.
+    let database = stage.target().await;
+    stage.killed(&database, "keys-begun", 1, &["migrate"]);
+    let (there, left) = back(&database).await;
+    assert_eq!(there, "rows_pkey");
+    assert!(left > 10, "{left}");
+    stage.undo(&database).done();
+    stage.is_untouched(&database, "only the primary key was back");
+
+    // In the middle; then with one connection and with more than there are tables.
+    for jobs in ["1", "9"] {
+        let database = stage.target().await;
+        stage.killed(&database, "finish-piece-committed", 5, &["migrate", "--jobs", jobs]);
+        let (there, left) = back(&database).await;
+        assert!(there.contains("story_low") && left > 2, "{there}, {left} left");
+        let resumed = stage.imis(&database, &["migrate", "--resume", "--json", "--jobs", jobs]);
+        assert_eq!((resumed.code, &resumed.json()["balances"]), (3, &true.into()), "{}", resumed.stderr);
+        assert_eq!(back(&database).await.0.matches("rows_pkey").count(), 2, "an index and what rests on it");
+        stage.is_well(&database, "gone on with");
+        stage.undo(&database).done();
+        stage.is_untouched(&database, "taken back");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]

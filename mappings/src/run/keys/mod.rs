@@ -1,6 +1,6 @@
-//! Keys, uniques and repairs, in PostgreSQL and in one transaction: each is held by a statement over the whole table, what is
-//! broken is laid out and mended or rejected as the mapping says, and whatever that may have broken is looked at again,
-//! until nothing is.
+//! Keys, uniques and repairs, in PostgreSQL: first a survey at several connections says which of them hold as they are. The
+//! others are held in one transaction, each by a statement over the whole table: what is broken is laid out and mended or rejected
+//! as the mapping says, and whatever that may have broken is looked at again, until nothing is.
 
 mod bench;
 mod check;
@@ -9,6 +9,7 @@ mod reject;
 mod repair;
 mod spool;
 mod step;
+mod survey;
 mod unique;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,14 +17,13 @@ use std::sync::Arc;
 
 use imis_databases::postgres::describe_error;
 use imis_databases::{Error, ErrorKind};
-use imis_schemas::{Engine, Table, same_name};
+use imis_schemas::{Table, same_name};
 
 use self::bench::Bench;
 use self::step::Done;
 use super::failpoint::reached;
 use super::postgres::PostgresTarget;
 use super::state::{self, Phase};
-use super::target::tables_of;
 use super::{OnReject, Stage};
 use crate::bind::BoundMapping;
 use imis_databases::query::tables::{NoRows, register};
@@ -31,7 +31,6 @@ use imis_databases::query::tables::{NoRows, register};
 pub(super) use check::check_by_query;
 pub(super) use effect::{Effects, add as add_effects};
 
-const PG: Engine = Engine::Postgres;
 /// How often one thing may change values. More than that, and two repairs undo each other.
 const TURNS: u32 = 100;
 
@@ -51,6 +50,10 @@ pub(super) async fn hold(
     on_reject: OnReject,
 ) -> Result<(), Error> {
     let phase = if stage == Stage::Last { Phase::Completed } else { Phase::Keyed };
+    if state::phase(&*target.pool.take().await?, &target.run).await? >= Some(phase) {
+        return Ok(());
+    }
+    let sound = survey::survey(target, mapping, stage).await?;
     let mut connection = target.pool.take().await?;
     // The transaction outlives the statements of this thread: queries read in it from tasks of their own.
     connection.spoil();
@@ -71,7 +74,7 @@ pub(super) async fn hold(
         effects: earlier,
         turn: Arc::default(),
     };
-    let held = match bench.settle(stage, on_reject).await {
+    let held = match bench.settle(stage, &sound, on_reject).await {
         Ok(()) => commit(&bench, phase).await,
         Err(error) => Err(error),
     };
@@ -79,6 +82,9 @@ pub(super) async fn hold(
     register(&mapping.context, "target", Arc::new(NoRows(imis_schemas::Catalog::clone(&target.catalog))));
     if held.is_err() {
         let _ = bench.connection.batch_execute("ROLLBACK").await;
+    } else if let Some(mut connection) = Arc::into_inner(bench.connection) {
+        // Nobody reads through it any more.
+        connection.heal(&target.pool);
     }
     held
 }
@@ -98,17 +104,15 @@ pub(super) async fn effects(target: &PostgresTarget) -> Result<Effects, Error> {
 }
 
 impl Bench<'_> {
-    async fn settle(&mut self, stage: Stage, on_reject: OnReject) -> Result<(), Error> {
+    /// Holds what was not found to be `sound`, and whatever that may have broken.
+    async fn settle(&mut self, stage: Stage, sound: &BTreeSet<usize>, on_reject: OnReject) -> Result<(), Error> {
         let mapping = self.mapping;
-        // A table without statistics makes the planner join a million rows by nested loops.
-        for table in tables_of(mapping).iter().filter(|table| stage != Stage::Last || filled_last(mapping, table)) {
-            self.batch(&format!("ANALYZE {}", table.table_name().sql(PG)), "gathering statistics").await?;
-        }
         let before = self.effects.values().map(|effect| effect.rejected).sum::<u64>();
         self.remember_rejects().await?;
         let held = all(mapping);
-        let mut open: BTreeSet<usize> =
-            (0..held.len()).filter(|at| held.get(*at).is_some_and(|one| is_of(mapping, *one, stage))).collect();
+        let mut open: BTreeSet<usize> = (0..held.len())
+            .filter(|at| !sound.contains(at) && held.get(*at).is_some_and(|one| is_of(mapping, *one, stage)))
+            .collect();
         let mut turns: BTreeMap<usize, u32> = BTreeMap::new();
         while let Some(at) = open.pop_first() {
             let Some(one) = held.get(at).copied() else { continue };

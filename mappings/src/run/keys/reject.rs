@@ -38,6 +38,13 @@ impl Bench<'_> {
             doing,
         )
         .await?;
+        let any = format!(
+            "SELECT count(*) FROM (SELECT FROM imis_migration.rejects WHERE run = {} LIMIT 1) x",
+            PG.literal(self.run)
+        );
+        if self.number(&any, doing).await? == 0 {
+            return Ok(());
+        }
         for rule in &self.mapping.rules {
             for (own, column) in plain_keys(rule) {
                 if !named_by(self.mapping, &rule.target).contains(&column) {

@@ -9,6 +9,15 @@ use crate::bind::{BoundRepeated, BoundRule, BoundUnique};
 
 const PG: Engine = Engine::Postgres;
 
+impl BoundUnique {
+    /// Which rows it looks at: those without NULL, and of a partial index its own.
+    pub(super) fn conditions(&self) -> String {
+        let mut conditions: Vec<String> = self.sql.iter().map(|sql| format!("{sql} IS NOT NULL")).collect();
+        conditions.extend(self.filter.iter().map(|filter| format!("({filter})")));
+        conditions.join(" AND ")
+    }
+}
+
 impl Bench<'_> {
     /// Holds one unique. Of equal rows the first stays: one that meets the mapping's condition before others, then by key.
     pub(super) async fn hold_unique(&mut self, rule: &BoundRule, unique: &BoundUnique) -> Result<Done, Error> {
@@ -64,8 +73,6 @@ impl Bench<'_> {
     /// Lays out all rows whose values stand more than once.
     async fn lay_out_repeats(&self, broken: &Broken<'_>, unique: &BoundUnique, doing: &str) -> Result<u64, Error> {
         let list = unique.sql.join(", ");
-        let mut conditions: Vec<String> = unique.sql.iter().map(|sql| format!("{sql} IS NOT NULL")).collect();
-        conditions.extend(unique.filter.iter().map(|filter| format!("({filter})")));
         // What decides which row stays is computed from the row itself; the key comes along anyway.
         let mut read: Vec<String> = Vec::new();
         if let BoundRepeated::Value(worked, _) = &unique.repeated {
@@ -81,7 +88,7 @@ impl Bench<'_> {
               WHERE {conditions} AND ({list}) IN (SELECT {list} FROM {table} WHERE {conditions} GROUP BY {list} \
               HAVING count(*) > 1)) x JOIN {table} t ON t.ctid = x.imis_ctid",
             table = broken.table.table_name().sql(PG),
-            conditions = conditions.join(" AND "),
+            conditions = unique.conditions(),
         );
         self.lay_out(broken, &from, &read, ", x.imis_group", doing).await
     }
