@@ -48,7 +48,7 @@ pub(crate) fn svg(race: &Race) -> String {
     });
     let shapes = [Shape::Narrow, Shape::Wide, Shape::Texts, Shape::Large].into_iter().flat_map(|shape| {
         let short = match shape {
-            Shape::Large => "ten times the rows",
+            Shape::Large => "tenfold",
             _ => shape.title().split(':').next().unwrap_or_default(),
         };
         let entries = ran(shape).filter(|entry| entry.contender != Contender::Stream);
