@@ -33,9 +33,8 @@ struct Bar {
 
 /// The whole picture.
 pub(crate) fn svg(race: &Race) -> String {
-    let ran =
-        |shape: Shape| move |entry: &&Entry| entry.shape == entry.contender.shape(shape) && !entry.runs.is_empty();
-    let main: Vec<&Entry> = race.entries.iter().filter(ran(Shape::Insurees)).collect();
+    let ran = |shape: Shape| race.entries.iter().filter(move |entry| entry.shape == shape && !entry.runs.is_empty());
+    let main: Vec<&Entry> = ran(Shape::Insurees).chain(ran(Shape::Hundredth)).collect();
     let rates = main.iter().filter_map(|entry| Some(bar(entry, entry.contender.title().to_owned(), entry.rate()?)));
     let cpu = main.iter().filter_map(|entry| {
         let per_million = |of: fn(&super::Run) -> f64| Some(entry.median(of)? / entry.rows as f64 * 1e6);
@@ -48,15 +47,14 @@ pub(crate) fn svg(race: &Race) -> String {
         })
     });
     let shapes = [Shape::Narrow, Shape::Wide, Shape::Texts, Shape::Large].into_iter().flat_map(|shape| {
-        let entries = race.entries.iter().filter(move |entry| ran(shape)(entry));
-        entries.filter(|entry| entry.contender != Contender::Stream).filter_map(move |entry| {
-            let size = if shape == Shape::Large { ", ten times the rows" } else { "" };
-            let short = shape.title().split(':').next().unwrap_or_default();
-            Some(bar(
-                entry,
-                format!("{} ({short}{size})", entry.contender.title().trim_start_matches("limit: ")),
-                entry.rate()?,
-            ))
+        let short = match shape {
+            Shape::Large => "tenfold",
+            _ => shape.title().split(':').next().unwrap_or_default(),
+        };
+        let entries = ran(shape).filter(|entry| entry.contender != Contender::Stream);
+        entries.filter_map(move |entry| {
+            let title = entry.contender.title().trim_start_matches("limit: ");
+            Some(bar(entry, format!("{title} ({short})"), entry.rate()?))
         })
     });
     let parts: [(&str, Vec<Bar>); 3] = [
@@ -69,7 +67,14 @@ pub(crate) fn svg(race: &Race) -> String {
     for (title, bars) in parts.iter().filter(|(_, bars)| !bars.is_empty()) {
         y += LINE;
         let _ = writeln!(body, r#"<text class="head" x="8" y="{:.0}">{}</text>"#, y - 6.0, html(title));
-        let longest = bars.iter().map(Bar::length).fold(1e-9, f64::max);
+        // One that is far ahead of all others would leave them no length: its bar ends where theirs do, and says so.
+        let mut lengths: Vec<f64> = bars.iter().map(Bar::length).collect();
+        lengths.sort_by(f64::total_cmp);
+        let longest = match lengths.as_slice() {
+            [.., second, first] if *first > second * 3.0 => *second,
+            [.., first] => *first,
+            [] => 1e-9,
+        };
         for bar in bars {
             bar.draw(&mut body, y, longest);
             y += LINE;
@@ -109,7 +114,8 @@ impl Bar {
         );
         let mut x = LEFT;
         for (length, class) in &self.parts {
-            let width = (length / longest * LONGEST).max(1.0);
+            let left = LEFT + LONGEST - x;
+            let width = (length / longest.max(1e-9) * LONGEST).max(1.0).min(left.max(0.0));
             let _ = writeln!(
                 out,
                 r#"<rect class="{}" x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{BAR}"/>"#,
@@ -117,6 +123,12 @@ impl Bar {
             );
             x += width;
         }
-        let _ = writeln!(out, r#"<text x="{:.1}" y="{middle:.1}">{}</text>"#, x + 6.0, html(&self.figure));
+        let beyond = if self.length() > longest * 1.001 { "» " } else { "" };
+        let _ = writeln!(
+            out,
+            r#"<text x="{:.1}" y="{middle:.1}">{}</text>"#,
+            x + 6.0,
+            html(&format!("{beyond}{}", self.figure))
+        );
     }
 }

@@ -68,7 +68,7 @@ impl Race {
     pub(crate) fn section(&self, machine: &Machine) -> String {
         format!(
             "## The race\n\nThe same rows from the same SQL Server into the same PostgreSQL. {}\n\n\
-             ![Rows a second and CPU of imis, its peers and the limits](benchmarks.svg)\n\n{METHOD}",
+             ![Rows a second and CPU of imis, its peers and the limits](benchmarks.svg)\n\nA figure behind » belongs to a bar that would be longer than the picture.\n\n{METHOD}",
             self.text(machine, "|")
         )
     }
