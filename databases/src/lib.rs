@@ -8,6 +8,7 @@
 //! [`Chunk`]s; a [`Sink`] takes them. Everything that is wrong comes out as one [`Error`].
 
 mod ahead;
+mod column;
 pub mod consistency;
 pub mod error;
 pub mod filled;

@@ -12,7 +12,7 @@ use tiberius::{ColumnData, QueryItem, Row};
 use super::decode::{self, Taken};
 use super::select::{Form, Selection};
 use super::{Shared, oversize, trouble};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::gather::Gatherer;
 use crate::source::{Chunk, ChunkStream, ReadRequest, RefusedRow};
 
@@ -43,6 +43,7 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             let ended = {
                 let client = lease.client(|allowance| allowance.row(request.max_cell))?;
                 let allowance = client.allowance.clone();
+                client.is_half_read = true;
                 match client.tds.simple_query(selection.sql(form, from)).await {
                     Err(error) => Ended::Badly(trouble::failed(server.address(), &doing, error)),
                     Ok(mut answer) => loop {
@@ -84,6 +85,7 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             let oversized = matches!(ended, Ended::Oversized);
             let is_complete = match ended {
                 Ended::Whole => {
+                    lease.read_whole();
                     lease.give_back(server);
                     true
                 }
@@ -109,7 +111,7 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             if oversized {
                 skipped += 1;
                 let next = batch.last_key.map_or(from, |last| last.checked_add(1));
-                let (key, row) = oversize::next_row(server, &request, &selection, next).await?;
+                let (key, row) = oversize::next_row(server, &request, &selection, form, next).await?;
                 if skipped > oversize::MOST {
                     Err(trouble::oversized(server.address(), &doing))?;
                 }
@@ -209,11 +211,8 @@ impl<'a> Gathering<'a> {
         for slot in &selection.slots {
             let arrow = slot.data_type.arrow();
             let gatherer = slot.asked.then(|| Gatherer::new(&arrow, request.batch_rows.min(1024))).transpose();
-            gatherers.push(gatherer.map_err(|e| {
-                let place = format!("{}.{}", request.table.table_name(), slot.name);
-                Error::new(ErrorKind::Schema, format!("{place} has a type that cannot be: {}", slot.data_type))
-                    .caused_by(e)
-            })?);
+            gatherers
+                .push(gatherer.map_err(|e| decode::no_type(&request.table, &slot.name, &slot.data_type).caused_by(e))?);
             if slot.asked {
                 fields.push(Field::new(&slot.name, arrow, true));
             }

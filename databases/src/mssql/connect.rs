@@ -26,6 +26,8 @@ pub(super) struct Client {
     pub(super) allowance: Allowance,
     /// The line that tiberius talks over, for rows.
     pub(super) line: SharedLine,
+    /// Whether tiberius may have left an answer on the line before its end. It steps over the rest with its next statement.
+    pub(super) is_half_read: bool,
     /// The rows that are on their way.
     pub(super) answer: Answer,
     /// The size of packets, as far as the server said it.
@@ -151,7 +153,15 @@ impl Server {
                 Ok(tds) => {
                     let packet_size = wire::environment(&line.heard()).packet_size;
                     let answer = Answer::default();
-                    return Ok(Client { tds, allowance, line, answer, packet_size, transaction: None });
+                    return Ok(Client {
+                        tds,
+                        allowance,
+                        line,
+                        answer,
+                        packet_size,
+                        transaction: None,
+                        is_half_read: false,
+                    });
                 }
                 // A listener of an availability group, or Azure, names the server that has the database.
                 Err(tiberius::error::Error::Routing { host, port }) => {

@@ -2,7 +2,7 @@
 
 use arrow::datatypes::{DataType as ArrowType, TimeUnit};
 use encoding_rs::Encoding;
-use imis_schemas::Table;
+use imis_schemas::{DataType, Table};
 use tiberius::ColumnData;
 
 use super::clock;
@@ -84,6 +84,12 @@ impl Gatherer {
         }
         Ok(Taken::Whole)
     }
+}
+
+/// A column has a type that no column can have.
+pub(super) fn no_type(table: &Table, column: &str, data_type: &DataType) -> Error {
+    let place = format!("{}.{column}", table.table_name());
+    Error::new(ErrorKind::Schema, format!("{place} has a type that cannot be: {data_type}"))
 }
 
 /// A column has values of another type than its catalogue says.

@@ -5,7 +5,7 @@
 use imis_schemas::Engine;
 
 use super::connect::Server;
-use super::select::Selection;
+use super::select::{Form, Selection};
 use super::{query, trouble};
 use crate::error::Error;
 use crate::source::{ReadRequest, RefusedRow};
@@ -21,6 +21,7 @@ pub(super) async fn next_row(
     server: &Server,
     request: &ReadRequest,
     selection: &Selection,
+    form: Form,
     from: Option<i64>,
 ) -> Result<(i64, RefusedRow), Error> {
     let doing = format!("reading {}", request.table.table_name());
@@ -34,10 +35,7 @@ pub(super) async fn next_row(
     let rows = query::rows(server, &doing, &least).await?;
     let number = rows.first().and_then(|row| query::int(row, 0)).ok_or_else(impossible)?;
 
-    let lengths = selection.slots.iter().enumerate();
-    let lengths =
-        lengths.map(|(at, s)| format!("CAST(DATALENGTH({}) AS bigint) AS n{at}", Engine::Mssql.quote(&s.name)));
-    let lengths = lengths.collect::<Vec<_>>().join(", ");
+    let lengths = selection.lengths(form);
     let rows = query::rows(server, &doing, &format!("SELECT {lengths} FROM {table} WHERE {key} = {number}")).await?;
     let row = rows.first().ok_or_else(impossible)?;
     let sizes = (0..selection.slots.len()).map(|at| query::int(row, at).unwrap_or(0)).collect::<Vec<_>>();

@@ -41,6 +41,7 @@ pub(super) async fn rows_within(server: &Server, doing: &str, sql: &str) -> Resu
 async fn ask(server: &Server, mut lease: Lease<'_>, doing: &str, sql: &str) -> Result<Vec<Row>, Error> {
     let client = lease.client(Allowance::answer)?;
     let allowance = client.allowance.clone();
+    client.is_half_read = true;
     let answer = async {
         let mut answer = client.tds.simple_query(sql).await?;
         allowance.answer();
@@ -61,6 +62,7 @@ async fn ask(server: &Server, mut lease: Lease<'_>, doing: &str, sql: &str) -> R
     let rows = answer.and_then(|rows| rows.map_err(|e| trouble::failed(server.address(), doing, e)));
     match rows.and_then(|rows| rows.ok_or_else(|| trouble::endless(server.address(), doing, ROWS as u64))) {
         Ok(rows) => {
+            lease.read_whole();
             lease.give_back(server);
             Ok(rows)
         }

@@ -66,7 +66,7 @@ fn by_wire(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
         let (mut seen, mut skipped) = (0, 0);
         loop {
             let mut lease = server.lease(&doing).await?;
-            let mut reader = Reader::new(&request, &selection, seen);
+            let mut reader = Reader::new(&request, &selection, seen)?;
             let halt = match lease.client(Allowance::boundless) {
                 Err(error) => Halt::Wrong(error),
                 Ok(client) if !client.knows_its_transaction(server) => Halt::Unknown,
@@ -92,10 +92,12 @@ fn by_wire(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
                     lease.give_back(server);
                     break;
                 }
-                // No row was handed on yet. Who else waits for a turn does not wait for two.
+                // Of this answer no row was handed on yet. Who else waits for a turn does not wait for two.
                 Halt::Unknown => {
                     drop((lease, turn));
-                    let mut chunks = by_tiberius::rows(Arc::clone(&shared), request.clone());
+                    let mut rest = request.clone();
+                    rest.range.from = from;
+                    let mut chunks = by_tiberius::rows(Arc::clone(&shared), rest);
                     while let Some(chunk) = chunks.next().await {
                         yield chunk?;
                     }
@@ -129,7 +131,7 @@ fn by_wire(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
                         Some(i64::MAX) => break,
                         Some(last) => Some(last + 1),
                     };
-                    let (key, row) = oversize::next_row(server, &request, &selection, next).await?;
+                    let (key, row) = oversize::next_row(server, &request, &selection, Form::Wire, next).await?;
                     yield Chunk { refused: vec![row], ..reader.empty()? };
                     if key == i64::MAX {
                         break;

@@ -122,6 +122,14 @@ impl Selection {
         sql
     }
 
+    /// How many bytes each column has as the server sends it, as items of a SELECT: `n0`, `n1` and so on.
+    pub(super) fn lengths(&self, form: Form) -> String {
+        let length = |(at, slot): (usize, &Slot)| {
+            format!("CAST(DATALENGTH({}) AS bigint) AS n{at}", slot.value(form, self.texts))
+        };
+        self.slots.iter().enumerate().map(length).collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether a text could be among the columns.
     pub(super) fn has_text(&self) -> bool {
         self.slots.iter().any(Slot::is_letters)
@@ -172,10 +180,16 @@ impl Slot {
     }
 
     fn sql(&self, form: Form, texts: Texts) -> String {
+        let (column, value) = (Engine::Mssql.quote(&self.name), self.value(form, texts));
+        if value == column { column } else { format!("{value} AS {column}") }
+    }
+
+    /// What the server sends in the place of the column.
+    fn value(&self, form: Form, texts: Texts) -> String {
         let column = Engine::Mssql.quote(&self.name);
         let unicode = format!("CAST({column} AS nvarchar(max))");
-        let text = match (&self.data_type, form) {
-            (DataType::Money | DataType::SmallMoney, Form::Wire) => return column,
+        match (&self.data_type, form) {
+            (DataType::Money | DataType::SmallMoney, Form::Wire) => column,
             (DataType::Money, _) => format!("CAST({column} AS decimal(19,4))"),
             (DataType::SmallMoney, _) => format!("CAST({column} AS decimal(10,4))"),
             (DataType::SqlVariant | DataType::Other(_), Form::Plain | Form::Wire) => unicode,
@@ -186,8 +200,8 @@ impl Slot {
                 format!("CAST({column} AS nvarchar({n}))")
             }
             (_, Form::Plain | Form::Wire) if texts == Texts::ByTheServer && self.has_code_page() => unicode,
-            (_, Form::Plain | Form::Wire) => return column,
-            _ if !self.is_letters() => return column,
+            (_, Form::Plain | Form::Wire) => column,
+            _ if !self.is_letters() => column,
             (DataType::Char(_) | DataType::VarChar(_), _) if self.code_page.is_some() => {
                 format!("CAST({column} AS varbinary(max))")
             }
@@ -196,8 +210,7 @@ impl Slot {
             }
             (DataType::NChar(_) | DataType::NVarChar(_), _) => format!("CAST({column} AS varbinary(max))"),
             _ => format!("CAST({unicode} AS varbinary(max))"),
-        };
-        format!("{text} AS {column}")
+        }
     }
 }
 

@@ -51,6 +51,11 @@ impl Server {
                     *held = Transaction::Lost;
                     return Err(trouble::transaction_lost(doing, Some(trouble::failed(self.address(), doing, fault))));
                 }
+                // Who comes next may not be tiberius, which alone can step over what it left.
+                if client.is_half_read && !is_open(client).await {
+                    *held = Transaction::Lost;
+                    return Err(trouble::transaction_lost(doing, None));
+                }
             }
             Transaction::Lost => return Err(trouble::transaction_lost(doing, None)),
             // As long as nothing was read, there is nothing to lose.
@@ -93,6 +98,18 @@ impl Lease<'_> {
         }
     }
 
+    /// tiberius has read its answer to the end.
+    pub(super) fn read_whole(&mut self) {
+        match self {
+            Lease::Own(client) => client.is_half_read = false,
+            Lease::Shared(held) => {
+                if let Transaction::Open(client) = &mut **held {
+                    client.is_half_read = false;
+                }
+            }
+        }
+    }
+
     /// Gives the connection back; its last answer was read to its end.
     pub(super) fn give_back(self, server: &Server) {
         if let Lease::Own(client) = self {
@@ -130,7 +147,9 @@ async fn is_open(client: &mut Client) -> bool {
     }
     client.allowance.boundless();
     let ask = async { client.tds.simple_query("SELECT @@TRANCOUNT AS n").await?.into_row().await };
-    match ask.await {
+    let row = ask.await;
+    client.is_half_read = row.is_err();
+    match row {
         Ok(Some(row)) => super::query::int(&row, 0).is_some_and(|n| n > 0),
         _ => false,
     }

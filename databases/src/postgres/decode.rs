@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
-    Int16Builder, Int32Builder, Int64Builder, StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
-};
 use arrow::datatypes::{Field, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use bytes::{Buf, Bytes, BytesMut};
 use imis_schemas::{DataType, Engine, TypedColumn};
 
 use super::copy::{EPOCH_DAYS, EPOCH_MICROS};
 use super::numeric;
+use crate::column::{Column, Ends, Values};
 use crate::error::{Error, ErrorKind};
 use crate::source::{Chunk, RefusedRow};
 
@@ -32,35 +29,13 @@ pub(super) fn select_item(column: &TypedColumn) -> String {
     }
 }
 
-enum Builder {
-    Boolean(BooleanBuilder),
-    Int16(Int16Builder),
-    Int32(Int32Builder),
-    Int64(Int64Builder),
-    Float32(Float32Builder),
-    Float64(Float64Builder),
-    Decimal(Decimal128Builder, u8),
-    Date(Date32Builder),
-    Time(Time64MicrosecondBuilder),
-    Timestamp(TimestampMicrosecondBuilder),
-    Text(StringBuilder),
-    Uuid(StringBuilder),
-    Bytes(BinaryBuilder),
-}
-
-/// A value of a field, not yet appended.
-enum Value<'a> {
-    Null,
-    Boolean(bool),
-    Int16(i16),
-    Int32(i32),
-    Int64(i64),
-    Float32(f32),
-    Float64(f64),
-    Decimal(i128),
-    Text(&'a str),
-    Uuid(uuid::Uuid),
-    Bytes(&'a [u8]),
+/// How the bytes of a field become a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As the column's values are.
+    Plain,
+    /// 16 bytes.
+    Uuid,
 }
 
 /// What is wrong with a field.
@@ -71,127 +46,75 @@ enum Fault {
     Stream,
 }
 
-impl Builder {
-    fn new(data_type: &DataType) -> Self {
-        match data_type {
-            DataType::Boolean => Builder::Boolean(BooleanBuilder::new()),
-            DataType::SmallInt => Builder::Int16(Int16Builder::new()),
-            DataType::Int => Builder::Int32(Int32Builder::new()),
-            DataType::BigInt => Builder::Int64(Int64Builder::new()),
-            DataType::Real => Builder::Float32(Float32Builder::new()),
-            DataType::Double => Builder::Float64(Float64Builder::new()),
-            DataType::Decimal { scale, .. } => Builder::Decimal(
-                Decimal128Builder::new().with_data_type(data_type.arrow()),
-                u8::try_from(*scale).unwrap_or(0),
-            ),
-            DataType::Date => Builder::Date(Date32Builder::new()),
-            DataType::Time(_) => Builder::Time(Time64MicrosecondBuilder::new()),
-            DataType::Timestamp(_) | DataType::TimestampTz => {
-                Builder::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(data_type.arrow()))
-            }
-            DataType::VarBinary(_) => Builder::Bytes(BinaryBuilder::new()),
-            DataType::Uuid => Builder::Uuid(StringBuilder::new()),
-            _ => Builder::Text(StringBuilder::new()),
-        }
+/// Appends what the bytes of a field say.
+#[inline]
+fn put(column: &mut Column, form: Form, field: &[u8]) -> Result<(), Fault> {
+    #[inline]
+    fn fixed<const N: usize>(field: &[u8]) -> Result<[u8; N], Fault> {
+        field.try_into().map_err(|_| Fault::Value("the server sent a field of the wrong length"))
     }
-
-    /// What the bytes of a field say, or why Arrow cannot carry it.
-    fn read<'a>(&self, field: &'a [u8]) -> Result<Value<'a>, Fault> {
-        fn fixed<const N: usize>(field: &[u8]) -> Result<[u8; N], Fault> {
-            field.try_into().map_err(|_| Fault::Value("the server sent a field of the wrong length"))
-        }
-        /// Of these the server knows the length as well as we do.
-        fn sure<const N: usize>(field: &[u8]) -> Result<[u8; N], Fault> {
-            field.try_into().map_err(|_| Fault::Stream)
-        }
-        Ok(match self {
-            Builder::Boolean(_) => Value::Boolean(sure::<1>(field)? != [0]),
-            Builder::Int16(_) => Value::Int16(i16::from_be_bytes(sure(field)?)),
-            Builder::Int32(_) => Value::Int32(i32::from_be_bytes(sure(field)?)),
-            Builder::Int64(_) => Value::Int64(i64::from_be_bytes(sure(field)?)),
-            Builder::Float32(_) => Value::Float32(f32::from_be_bytes(fixed(field)?)),
-            Builder::Float64(_) => Value::Float64(f64::from_be_bytes(fixed(field)?)),
-            Builder::Decimal(_, scale) => {
-                let number = numeric::get(field, *scale);
-                Value::Decimal(number.ok_or(Fault::Value("the number is not finite or has too many digits"))?)
-            }
-            Builder::Date(_) => {
-                let days = i32::from_be_bytes(fixed(field)?);
-                if matches!(days, i32::MIN | i32::MAX) {
-                    return Err(Fault::Value("the date is infinite"));
-                }
-                Value::Int32(days.checked_add(EPOCH_DAYS).ok_or(Fault::Value("the date is out of range"))?)
-            }
-            Builder::Time(_) => Value::Int64(i64::from_be_bytes(fixed(field)?)),
-            Builder::Timestamp(_) => {
-                let micros = i64::from_be_bytes(fixed(field)?);
-                if matches!(micros, i64::MIN | i64::MAX) {
-                    return Err(Fault::Value("the timestamp is infinite"));
-                }
-                Value::Int64(micros.checked_add(EPOCH_MICROS).ok_or(Fault::Value("the timestamp is out of range"))?)
-            }
-            Builder::Text(_) => {
-                Value::Text(std::str::from_utf8(field).map_err(|_| Fault::Value("the text is not UTF-8"))?)
-            }
-            Builder::Uuid(_) => Value::Uuid(uuid::Uuid::from_bytes(fixed(field)?)),
-            Builder::Bytes(_) => Value::Bytes(field),
-        })
+    /// Of these the server knows the length as well as we do.
+    #[inline]
+    fn sure<const N: usize>(field: &[u8]) -> Result<[u8; N], Fault> {
+        field.try_into().map_err(|_| Fault::Stream)
     }
-
-    /// Appends a value that this builder read, or NULL for any other.
-    fn push(&mut self, value: &Value<'_>) {
-        match (self, value) {
-            (Builder::Boolean(b), Value::Boolean(value)) => b.append_value(*value),
-            (Builder::Int16(b), Value::Int16(value)) => b.append_value(*value),
-            (Builder::Int32(b), Value::Int32(value)) => b.append_value(*value),
-            (Builder::Int64(b), Value::Int64(value)) => b.append_value(*value),
-            (Builder::Float32(b), Value::Float32(value)) => b.append_value(*value),
-            (Builder::Float64(b), Value::Float64(value)) => b.append_value(*value),
-            (Builder::Decimal(b, _), Value::Decimal(value)) => b.append_value(*value),
-            (Builder::Date(b), Value::Int32(value)) => b.append_value(*value),
-            (Builder::Time(b), Value::Int64(value)) => b.append_value(*value),
-            (Builder::Timestamp(b), Value::Int64(value)) => b.append_value(*value),
-            (Builder::Text(b), Value::Text(value)) => b.append_value(value),
-            (Builder::Uuid(b), Value::Uuid(value)) => b.append_value(value.hyphenated().encode_lower(&mut [0; 36])),
-            (Builder::Bytes(b), Value::Bytes(value)) => b.append_value(value),
-            (Builder::Boolean(b), _) => b.append_null(),
-            (Builder::Int16(b), _) => b.append_null(),
-            (Builder::Int32(b), _) => b.append_null(),
-            (Builder::Int64(b), _) => b.append_null(),
-            (Builder::Float32(b), _) => b.append_null(),
-            (Builder::Float64(b), _) => b.append_null(),
-            (Builder::Decimal(b, _), _) => b.append_null(),
-            (Builder::Date(b), _) => b.append_null(),
-            (Builder::Time(b), _) => b.append_null(),
-            (Builder::Timestamp(b), _) => b.append_null(),
-            (Builder::Text(b) | Builder::Uuid(b), _) => b.append_null(),
-            (Builder::Bytes(b), _) => b.append_null(),
-        }
+    #[inline]
+    fn end(values: &mut Ends) -> Result<(), Fault> {
+        values.end().map(|_| ()).map_err(|_| Fault::Value("the cell is larger than a batch can be"))
     }
-
-    fn finish(&mut self) -> ArrayRef {
-        match self {
-            Builder::Boolean(b) => Arc::new(b.finish()),
-            Builder::Int16(b) => Arc::new(b.finish()),
-            Builder::Int32(b) => Arc::new(b.finish()),
-            Builder::Int64(b) => Arc::new(b.finish()),
-            Builder::Float32(b) => Arc::new(b.finish()),
-            Builder::Float64(b) => Arc::new(b.finish()),
-            Builder::Decimal(b, _) => Arc::new(b.finish()),
-            Builder::Date(b) => Arc::new(b.finish()),
-            Builder::Time(b) => Arc::new(b.finish()),
-            Builder::Timestamp(b) => Arc::new(b.finish()),
-            Builder::Text(b) | Builder::Uuid(b) => Arc::new(b.finish()),
-            Builder::Bytes(b) => Arc::new(b.finish()),
+    match &mut column.values {
+        Values::Boolean(v) => v.append(sure::<1>(field)? != [0]),
+        Values::Int16(v) => v.push(i16::from_be_bytes(sure(field)?)),
+        Values::Int32(v) => v.push(i32::from_be_bytes(sure(field)?)),
+        Values::Int64(v) => v.push(i64::from_be_bytes(sure(field)?)),
+        Values::Float32(v) => v.push(f32::from_be_bytes(fixed(field)?)),
+        Values::Float64(v) => v.push(f64::from_be_bytes(fixed(field)?)),
+        Values::Decimal(v, scale) => {
+            let number = numeric::get(field, u8::try_from(*scale).unwrap_or(0));
+            v.push(number.ok_or(Fault::Value("the number is not finite or has too many digits"))?);
         }
+        Values::Date(v) => {
+            let days = i32::from_be_bytes(fixed(field)?);
+            if matches!(days, i32::MIN | i32::MAX) {
+                return Err(Fault::Value("the date is infinite"));
+            }
+            v.push(days.checked_add(EPOCH_DAYS).ok_or(Fault::Value("the date is out of range"))?);
+        }
+        Values::Time(v) => v.push(i64::from_be_bytes(fixed(field)?)),
+        Values::Wall(v) | Values::Instant(v) => {
+            let micros = i64::from_be_bytes(fixed(field)?);
+            if matches!(micros, i64::MIN | i64::MAX) {
+                return Err(Fault::Value("the timestamp is infinite"));
+            }
+            v.push(micros.checked_add(EPOCH_MICROS).ok_or(Fault::Value("the timestamp is out of range"))?);
+        }
+        Values::Text(v) if form == Form::Uuid => {
+            let id = uuid::Uuid::from_bytes(fixed(field)?);
+            v.bytes.extend_from_slice(id.hyphenated().encode_lower(&mut [0; 36]).as_bytes());
+            end(v)?;
+        }
+        Values::Text(v) => {
+            std::str::from_utf8(field).map_err(|_| Fault::Value("the text is not UTF-8"))?;
+            v.bytes.extend_from_slice(field);
+            end(v)?;
+        }
+        Values::Bytes(v) => {
+            v.bytes.extend_from_slice(field);
+            end(v)?;
+        }
+        // No type of PostgreSQL is read as one.
+        Values::UInt8(_) => return Err(Fault::Stream),
     }
+    column.taken();
+    Ok(())
 }
 
 /// Gathers rows into batches.
 pub(super) struct Decoder {
     columns: Vec<TypedColumn>,
     schema: SchemaRef,
-    builders: Vec<Builder>,
+    /// The values, and how each comes.
+    values: Vec<(Column, Form)>,
     buffer: BytesMut,
     started: bool,
     ended: bool,
@@ -212,11 +135,12 @@ impl Decoder {
         let schema = Arc::new(Schema::new(
             columns.iter().map(|c| Field::new(&c.name, c.data_type.arrow(), true)).collect::<Vec<_>>(),
         ));
-        let builders = columns.iter().map(|c| Builder::new(&c.data_type)).collect();
+        let form = |c: &TypedColumn| if c.data_type == DataType::Uuid { Form::Uuid } else { Form::Plain };
+        let values = columns.iter().map(|c| (Column::new(&c.data_type.arrow(), 0), form(c))).collect();
         Decoder {
             columns,
             schema,
-            builders,
+            values,
             buffer: BytesMut::new(),
             started: false,
             ended: false,
@@ -306,21 +230,22 @@ impl Decoder {
     fn row(&mut self, row: &[u8]) -> Result<(), Error> {
         self.bytes += row.len();
         self.seen += 1;
-        // A row that cannot be carried is found before anything is appended, so that the builders stay level.
-        let mut values = Vec::with_capacity(self.columns.len());
         let mut reason = None;
-        for ((field, column), builder) in fields(row).zip(&self.columns).zip(&self.builders) {
-            let read = match field {
-                None => Ok(Value::Null),
+        for (field, (at, (column, form))) in fields(row).zip(self.values.iter_mut().enumerate()) {
+            let put = match field {
+                None => {
+                    column.take_null();
+                    continue;
+                }
                 Some(field) if field.len() > self.max_cell => {
                     Err(Fault::Value("the cell is larger than --max-cell allows"))
                 }
-                Some(field) => builder.read(field),
+                Some(field) => put(column, *form, field),
             };
-            match read {
-                Ok(value) => values.push(value),
+            match put {
+                Ok(()) => {}
                 Err(Fault::Value(why)) => {
-                    reason = Some((column.name.clone(), why));
+                    reason = self.columns.get(at).map(|column| (column.name.clone(), why));
                     break;
                 }
                 Err(Fault::Stream) => return Err(garbled()),
@@ -329,9 +254,10 @@ impl Decoder {
         if let Some((column, why)) = reason {
             let key = self.key.iter().filter_map(|at| self.key_value(*at, row)).collect();
             self.refused.push(RefusedRow { key, column, reason: why.to_owned() });
+            // What was appended of the row goes again, so that the columns stay level.
+            self.values.iter_mut().for_each(|(column, _)| column.truncate(self.rows));
             return Ok(());
         }
-        self.builders.iter_mut().zip(&values).for_each(|(builder, value)| builder.push(value));
         self.rows += 1;
         Ok(())
     }
@@ -364,9 +290,11 @@ impl Decoder {
         if self.rows == 0 && self.refused.is_empty() {
             return Ok(None);
         }
-        let arrays = self.builders.iter_mut().map(Builder::finish).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
-            .map_err(|e| Error::failed("a batch could not be made").caused_by(e))?;
+        let odd = |e: arrow::error::ArrowError| Error::failed("a batch could not be made").caused_by(e);
+        let arrays = self.values.iter_mut().map(|(column, _)| column.finish());
+        let arrays = arrays.collect::<Result<Vec<_>, _>>().map_err(odd)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options).map_err(odd)?;
         self.rows = 0;
         self.bytes = 0;
         Ok(Some(Chunk { batch, refused: std::mem::take(&mut self.refused) }))

@@ -39,7 +39,8 @@ impl Hold {
 /// stands before another and needs its table is done before it.
 ///
 /// # Errors
-/// The first error of any; the others that go on are then given up.
+/// The first error of any. Nothing begins after it, and what goes on is waited for: its statements would go on at the server and
+/// hold what the next try needs.
 pub(super) async fn at_once<W, F>(
     work: Vec<(Hold, W)>,
     lanes: usize,
@@ -52,8 +53,10 @@ where
     let mut holds: Vec<(usize, Hold)> = Vec::new();
     let mut going = FuturesUnordered::new();
     let mut next = 0;
+    let mut failed = None;
     loop {
-        while holds.len() < lanes.max(1)
+        while failed.is_none()
+            && holds.len() < lanes.max(1)
             && let Some(at) = first_free(&waiting, &holds)
         {
             let (hold, piece) = waiting.remove(at);
@@ -62,8 +65,10 @@ where
             holds.push((number, hold));
             going.push(async move { (number, done.await) });
         }
-        let Some((number, done)) = going.next().await else { return Ok(()) };
-        done?;
+        let Some((number, done)) = going.next().await else { return failed.map_or(Ok(()), Err) };
+        if let Err(error) = done {
+            failed.get_or_insert(error);
+        }
         holds.retain(|(other, _)| *other != number);
     }
 }
@@ -127,13 +132,22 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_error_ends_it() {
-        let work = vec![(Hold::All, false), (Hold::All, true), (Hold::All, false)];
-        let begun = RefCell::new(0);
+        let own = |name: &str| Hold::Own(vec![name.to_owned()]);
+        let work = vec![(own("a"), false), (own("b"), true), (own("a"), false), (own("c"), false)];
+        let (begun, ended) = (RefCell::new(0), RefCell::new(0));
         let done = at_once(work, 2, |fails| {
             *begun.borrow_mut() += 1;
-            async move { if fails { Err(Error::failed("no")) } else { Ok(()) } }
+            let ended = &ended;
+            async move {
+                if fails {
+                    return Err(Error::failed("no"));
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                *ended.borrow_mut() += 1;
+                Ok(())
+            }
         });
         assert!(done.await.is_err());
-        assert_eq!(begun.into_inner(), 2);
+        assert_eq!((begun.into_inner(), ended.into_inner()), (2, 1));
     }
 }

@@ -429,15 +429,21 @@ impl Target for PostgresTarget {
     async fn tables(&self, mapping: &BoundMapping, rules: &[RuleAccount]) -> Result<Vec<TableAccount>, Error> {
         let connection = self.pool.take().await?;
         let rows = connection
-            .query("SELECT table_name, before, returned, after FROM imis_migration.image WHERE run = $1", &[&self.run])
+            .query(
+                "SELECT schema_name, table_name, before, returned, after FROM imis_migration.image WHERE run = $1",
+                &[&self.run],
+            )
             .await
             .map_err(|e| describe_error(e, "counting"))?;
-        let kept: BTreeMap<String, (i64, i64, Option<i64>)> =
-            rows.iter().map(|r| (r.get(0), (r.get(1), r.get(2), r.get(3)))).collect();
+        let kept = rows.iter().map(|r| {
+            let name = TableName::new(r.get::<_, String>(0), r.get::<_, String>(1));
+            (name, (r.get(2), r.get(3), r.get(4)))
+        });
+        let kept: BTreeMap<TableName, (i64, i64, Option<i64>)> = kept.collect();
         let mut accounts = Vec::new();
         for table in tables_of(mapping) {
             let name = table.table_name();
-            let (before, returned, after) = kept.get(&table.name).copied().unwrap_or_default();
+            let (before, returned, after) = kept.get(&name).copied().unwrap_or_default();
             let after = match after {
                 // Counted in the transaction in which the run finished; who changes the target later is found out by it.
                 Some(after) => after,

@@ -25,8 +25,7 @@ const PG: Engine = Engine::Postgres;
 pub(super) async fn prepare(target: &PostgresTarget, mapping: &BoundMapping, plan: &Plan) -> Result<(), Error> {
     let mut connection = target.pool.take().await?;
     if state::phase(&*connection, &target.run).await?.is_some() {
-        // An earlier version may have begun it.
-        return state::create(&*connection).await;
+        return state::bring_up_to_date(&*connection).await;
     }
     let doing = |e| describe_error(e, "preparing the target");
     let transaction = connection.transaction().await.map_err(doing)?;

@@ -162,6 +162,18 @@ fn run_state(row: &Row) -> Option<RunState> {
     })
 }
 
+/// Gives the tables of a run that an earlier version began what this one needs. They are left alone where nothing is missing: a
+/// change of them would wait for whoever is still at work.
+pub(super) async fn bring_up_to_date(client: &impl GenericClient) -> Result<(), Error> {
+    let missing = "SELECT NOT EXISTS (SELECT FROM information_schema.columns \
+                   WHERE table_schema = 'imis_migration' AND table_name = 'dropped' AND column_name = 'back')";
+    let row = client.query_one(missing, &[]).await;
+    match row.map_err(|e| describe_error(e, "looking at the state of the run"))?.get(0) {
+        true => create(client).await,
+        false => Ok(()),
+    }
+}
+
 pub(super) async fn create(client: &impl GenericClient) -> Result<(), Error> {
     client.batch_execute(TABLES).await.map_err(|e| describe_error(e, "making the schema imis_migration"))
 }

@@ -114,7 +114,7 @@ pub(super) async fn indexes(
     let doing = |e| describe_error(e, "taking indexes away for the load");
     let indexes = transaction
         .query(
-            "SELECT x.indexrelid::regclass::text, x.indrelid::regclass::text, pg_get_indexdef(x.indexrelid), \
+            "SELECT format('%I.%I', n.nspname, i.relname), x.indrelid::regclass::text, pg_get_indexdef(x.indexrelid), \
                     obj_description(x.indexrelid, 'pg_class'), x.indisclustered, s.spcname, i.relname, \
                     k.conname, k.contype::text, k.condeferrable, k.condeferred, obj_description(k.oid, 'pg_constraint'), \
                     n.nspname, c.relname \

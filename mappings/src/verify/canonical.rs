@@ -20,11 +20,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
-    Int16Array, Int32Array, Int64Array, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray, UInt8Array,
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, GenericByteArray};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::{
+    ArrowPrimitiveType, ByteArrayType, DataType as ArrowType, Date32Type, Decimal128Type, Float32Type, Float64Type,
+    Int16Type, Int32Type, Int64Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt8Type,
 };
-use arrow::datatypes::{DataType as ArrowType, TimeUnit};
 use imis_schemas::DataType;
 
 use super::json;
@@ -98,144 +99,164 @@ impl Kind {
     }
 }
 
-/// The cells of one column of a batch, ready to be encoded.
-pub(crate) enum Cells<'a> {
+/// The cells of one column of a batch, ready to be encoded. What a cell costs is paid for every cell of both sides, so arrays
+/// are taken apart into plain slices once a batch.
+pub(crate) struct Cells<'a> {
+    nulls: Option<&'a NullBuffer>,
+    values: Values<'a>,
+}
+
+enum Values<'a> {
     Truth(&'a BooleanArray),
-    TruthText(&'a StringArray),
-    UInt8(&'a UInt8Array),
-    Int16(&'a Int16Array),
-    Int32(&'a Int32Array),
-    Int64(&'a Int64Array),
-    Decimal(&'a Decimal128Array, u8),
-    NumberText(&'a StringArray),
-    Float32(&'a Float32Array),
-    Float64(&'a Float64Array),
-    Date(&'a Date32Array),
-    Time(&'a Time64MicrosecondArray),
-    Moment(&'a TimestampMicrosecondArray),
-    Text(&'a StringArray),
-    Padded(&'a StringArray),
-    Uuid(&'a StringArray),
-    Json(&'a StringArray),
-    Bytes(&'a BinaryArray),
+    TruthText(Texts<'a>),
+    UInt8(&'a [u8]),
+    Int16(&'a [i16]),
+    Int32(&'a [i32]),
+    Int64(&'a [i64]),
+    Decimal(&'a [i128], u8),
+    NumberText(Texts<'a>),
+    Float32(&'a [f32]),
+    Float64(&'a [f64]),
+    Date(&'a [i32]),
+    Time(&'a [i64]),
+    Moment(&'a [i64]),
+    /// Text or bytes, behind this mark.
+    Block(u8, Texts<'a>),
+    Padded(Texts<'a>),
+    Uuid(Texts<'a>),
+    Json(Texts<'a>),
     Null,
+}
+
+/// Values of different lengths.
+#[derive(Clone, Copy)]
+struct Texts<'a> {
+    offsets: &'a [i32],
+    bytes: &'a [u8],
+}
+
+impl<'a> Texts<'a> {
+    fn new<T: ByteArrayType<Offset = i32>>(array: &'a GenericByteArray<T>) -> Self {
+        Texts { offsets: array.value_offsets(), bytes: array.value_data() }
+    }
+
+    #[inline]
+    fn bytes(&self, row: usize) -> &'a [u8] {
+        match self.offsets.get(row..row + 2) {
+            Some([from, to]) => self.bytes.get(*from as usize..*to as usize).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// The value of an array of texts.
+    fn text(&self, row: usize) -> &'a str {
+        std::str::from_utf8(self.bytes(row)).unwrap_or_default()
+    }
 }
 
 impl<'a> Cells<'a> {
     /// The cells of an array as values of a kind; `None` when the array holds none such.
     pub(crate) fn new(array: &'a ArrayRef, kind: Kind) -> Option<Self> {
         use ArrowType as A;
-        Some(match (kind, array.data_type()) {
-            (_, A::Null) => Cells::Null,
-            (Kind::Truth, A::Boolean) => Cells::Truth(array.as_boolean_opt()?),
-            (Kind::Truth, A::Utf8) => Cells::TruthText(array.as_string_opt()?),
-            (Kind::Number, A::UInt8) => Cells::UInt8(array.as_primitive_opt()?),
-            (Kind::Number, A::Int16) => Cells::Int16(array.as_primitive_opt()?),
-            (Kind::Number, A::Int32) => Cells::Int32(array.as_primitive_opt()?),
-            (Kind::Number, A::Int64) => Cells::Int64(array.as_primitive_opt()?),
-            (Kind::Number, A::Decimal128(_, scale)) => {
-                Cells::Decimal(array.as_primitive_opt()?, u8::try_from(*scale).ok()?)
-            }
-            (Kind::Number, A::Utf8) => Cells::NumberText(array.as_string_opt()?),
-            (Kind::Float, A::Float32) => Cells::Float32(array.as_primitive_opt()?),
-            (Kind::Float, A::Float64) => Cells::Float64(array.as_primitive_opt()?),
-            (Kind::Date, A::Date32) => Cells::Date(array.as_primitive_opt()?),
-            (Kind::Time, A::Time64(TimeUnit::Microsecond)) => Cells::Time(array.as_primitive_opt()?),
-            (Kind::Moment, A::Timestamp(TimeUnit::Microsecond, _)) => Cells::Moment(array.as_primitive_opt()?),
-            (Kind::Text, A::Utf8) => Cells::Text(array.as_string_opt()?),
-            (Kind::Padded, A::Utf8) => Cells::Padded(array.as_string_opt()?),
-            (Kind::Uuid, A::Utf8) => Cells::Uuid(array.as_string_opt()?),
-            (Kind::Json, A::Utf8) => Cells::Json(array.as_string_opt()?),
-            (Kind::Bytes, A::Binary) => Cells::Bytes(array.as_binary_opt()?),
-            _ => return None,
-        })
-    }
-
-    fn is_null(&self, row: usize) -> bool {
-        match self {
-            Cells::Truth(a) => a.is_null(row),
-            Cells::UInt8(a) => a.is_null(row),
-            Cells::Int16(a) => a.is_null(row),
-            Cells::Int32(a) => a.is_null(row),
-            Cells::Int64(a) => a.is_null(row),
-            Cells::Decimal(a, _) => a.is_null(row),
-            Cells::Float32(a) => a.is_null(row),
-            Cells::Float64(a) => a.is_null(row),
-            Cells::Date(a) => a.is_null(row),
-            Cells::Time(a) => a.is_null(row),
-            Cells::Moment(a) => a.is_null(row),
-            Cells::TruthText(a)
-            | Cells::NumberText(a)
-            | Cells::Text(a)
-            | Cells::Padded(a)
-            | Cells::Uuid(a)
-            | Cells::Json(a) => a.is_null(row),
-            Cells::Bytes(a) => a.is_null(row),
-            Cells::Null => true,
+        fn plain<T: ArrowPrimitiveType>(array: &ArrayRef) -> Option<&[T::Native]> {
+            array.as_primitive_opt::<T>().map(|array| &array.values()[..])
         }
+        let texts = || array.as_string_opt::<i32>().map(Texts::new);
+        let values = match (kind, array.data_type()) {
+            (_, A::Null) => Values::Null,
+            (Kind::Truth, A::Boolean) => Values::Truth(array.as_boolean_opt()?),
+            (Kind::Truth, A::Utf8) => Values::TruthText(texts()?),
+            (Kind::Number, A::UInt8) => Values::UInt8(plain::<UInt8Type>(array)?),
+            (Kind::Number, A::Int16) => Values::Int16(plain::<Int16Type>(array)?),
+            (Kind::Number, A::Int32) => Values::Int32(plain::<Int32Type>(array)?),
+            (Kind::Number, A::Int64) => Values::Int64(plain::<Int64Type>(array)?),
+            (Kind::Number, A::Decimal128(_, scale)) => {
+                Values::Decimal(plain::<Decimal128Type>(array)?, u8::try_from(*scale).ok()?)
+            }
+            (Kind::Number, A::Utf8) => Values::NumberText(texts()?),
+            (Kind::Float, A::Float32) => Values::Float32(plain::<Float32Type>(array)?),
+            (Kind::Float, A::Float64) => Values::Float64(plain::<Float64Type>(array)?),
+            (Kind::Date, A::Date32) => Values::Date(plain::<Date32Type>(array)?),
+            (Kind::Time, A::Time64(TimeUnit::Microsecond)) => Values::Time(plain::<Time64MicrosecondType>(array)?),
+            (Kind::Moment, A::Timestamp(TimeUnit::Microsecond, _)) => {
+                Values::Moment(plain::<TimestampMicrosecondType>(array)?)
+            }
+            (Kind::Text, A::Utf8) => Values::Block(9, texts()?),
+            (Kind::Padded, A::Utf8) => Values::Padded(texts()?),
+            (Kind::Uuid, A::Utf8) => Values::Uuid(texts()?),
+            (Kind::Json, A::Utf8) => Values::Json(texts()?),
+            (Kind::Bytes, A::Binary) => Values::Block(10, array.as_binary_opt::<i32>().map(Texts::new)?),
+            _ => return None,
+        };
+        Some(Cells { nulls: array.nulls(), values })
     }
 
     /// Appends the bytes of a cell.
+    #[inline]
     pub(crate) fn put(&self, row: usize, out: &mut Vec<u8>) {
-        if self.is_null(row) {
+        if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
             out.push(0);
             return;
         }
-        match self {
-            Cells::Truth(a) => out.extend([1, u8::from(a.value(row))]),
-            Cells::TruthText(a) => match a.value(row) {
-                "0" => out.extend([1, 0]),
-                "1" => out.extend([1, 1]),
+        fn at<T: Copy + Default>(values: &[T], row: usize) -> T {
+            values.get(row).copied().unwrap_or_default()
+        }
+        match &self.values {
+            Values::Truth(a) => out.extend_from_slice(&[1, u8::from(a.value(row))]),
+            Values::TruthText(a) => match a.text(row) {
+                "0" => out.extend_from_slice(&[1, 0]),
+                "1" => out.extend_from_slice(&[1, 1]),
                 other => put_block(9, other.as_bytes(), out),
             },
-            Cells::UInt8(a) => put_small(i64::from(a.value(row)), 0, out),
-            Cells::Int16(a) => put_small(i64::from(a.value(row)), 0, out),
-            Cells::Int32(a) => put_small(i64::from(a.value(row)), 0, out),
-            Cells::Int64(a) => put_small(a.value(row), 0, out),
-            Cells::Decimal(a, scale) => put_decimal(a.value(row), *scale, out),
-            Cells::NumberText(a) => put_number_text(a.value(row), out),
-            Cells::Float32(a) => put_float(f64::from(a.value(row)), out),
-            Cells::Float64(a) => put_float(a.value(row), out),
-            Cells::Date(a) => {
-                out.push(6);
-                out.extend(a.value(row).to_le_bytes());
+            Values::UInt8(a) => put_small(i64::from(at(a, row)), 0, out),
+            Values::Int16(a) => put_small(i64::from(at(a, row)), 0, out),
+            Values::Int32(a) => put_small(i64::from(at(a, row)), 0, out),
+            Values::Int64(a) => put_small(at(a, row), 0, out),
+            Values::Decimal(a, scale) => put_decimal(at(a, row), *scale, out),
+            Values::NumberText(a) => put_number_text(a.text(row), out),
+            Values::Float32(a) => put_float(f64::from(at(a, row)), out),
+            Values::Float64(a) => put_float(at(a, row), out),
+            Values::Date(a) => {
+                let [a, b, c, d] = at(a, row).to_le_bytes();
+                out.extend_from_slice(&[6, a, b, c, d]);
             }
-            Cells::Time(a) => {
-                out.push(7);
-                out.extend(a.value(row).to_le_bytes());
-            }
-            Cells::Moment(a) => {
-                out.push(8);
-                out.extend(a.value(row).to_le_bytes());
-            }
-            Cells::Text(a) => put_block(9, a.value(row).as_bytes(), out),
-            Cells::Padded(a) => put_block(9, a.value(row).trim_end_matches(' ').as_bytes(), out),
-            Cells::Uuid(a) => match uuid::Uuid::try_parse(a.value(row).trim()) {
+            Values::Time(a) => put_marked(7, at(a, row), out),
+            Values::Moment(a) => put_marked(8, at(a, row), out),
+            Values::Block(mark, a) => put_block(*mark, a.bytes(row), out),
+            Values::Padded(a) => put_block(9, a.text(row).trim_end_matches(' ').as_bytes(), out),
+            Values::Uuid(a) => match uuid::Uuid::try_parse_ascii(a.bytes(row).trim_ascii()) {
                 Ok(uuid) => {
                     out.push(11);
-                    out.extend(uuid.as_bytes());
+                    out.extend_from_slice(uuid.as_bytes());
                 }
-                Err(_) => put_block(9, a.value(row).as_bytes(), out),
+                Err(_) => put_block(9, a.bytes(row), out),
             },
-            Cells::Json(a) => match json::canonical(a.value(row)) {
+            Values::Json(a) => match json::canonical(a.text(row)) {
                 Some(text) => put_block(12, &text, out),
-                None => put_block(9, a.value(row).as_bytes(), out),
+                None => put_block(9, a.bytes(row), out),
             },
-            Cells::Bytes(a) => put_block(10, a.value(row), out),
-            Cells::Null => out.push(0),
+            Values::Null => out.push(0),
         }
     }
 }
 
+#[inline]
+fn put_marked(mark: u8, value: i64, out: &mut Vec<u8>) {
+    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+    out.extend_from_slice(&[mark, a, b, c, d, e, f, g, h]);
+}
+
+#[inline]
 fn put_block(mark: u8, bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(mark);
-    out.extend((bytes.len() as u32).to_le_bytes());
+    let [a, b, c, d] = (bytes.len() as u32).to_le_bytes();
+    out.extend_from_slice(&[mark, a, b, c, d]);
     out.extend_from_slice(bytes);
 }
 
+#[inline]
 fn put_small(value: i64, scale: u8, out: &mut Vec<u8>) {
-    out.extend([2, scale]);
-    out.extend(value.to_le_bytes());
+    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+    out.extend_from_slice(&[2, scale, a, b, c, d, e, f, g, h]);
 }
 
 fn put_decimal(value: i128, mut scale: u8, out: &mut Vec<u8>) {
@@ -358,6 +379,9 @@ pub(crate) fn shown(array: &ArrayRef, row: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{
+        Decimal128Array, Float32Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt8Array,
+    };
     use arrow::compute::cast;
     use proptest::prelude::*;
 

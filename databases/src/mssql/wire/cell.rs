@@ -174,7 +174,6 @@ fn clock(body: &[u8], scale: u8) -> Option<u64> {
 
 /// The bytes of a cell, without their length; the inner `None` is NULL, the outer one that they are not all there yet.
 #[inline]
-#[expect(clippy::type_complexity, reason = "both absences mean something else")]
 fn body<'a>(wire: Wire, bytes: &mut Bytes<'a>) -> Result<Option<Option<Cow<'a, [u8]>>>, Fault> {
     let taken = |taken: Option<&'a [u8]>| Ok(taken.map(|body| Some(Cow::Borrowed(body))));
     match wire {
@@ -222,7 +221,6 @@ fn body<'a>(wire: Wire, bytes: &mut Bytes<'a>) -> Result<Option<Option<Cow<'a, [
 }
 
 /// A value in pieces, each behind its length, the last of length 0. Most have one piece, which stays where it lies.
-#[expect(clippy::type_complexity, reason = "as above")]
 fn pieces<'a>(bytes: &mut Bytes<'a>) -> Result<Option<Option<Cow<'a, [u8]>>>, Fault> {
     /// As the whole length: the value is NULL.
     const NULL: u64 = u64::MAX;

@@ -24,7 +24,7 @@ fn read(bytes: &[u8]) -> usize {
     let mut line = SharedLine::new(line.watched(Duration::from_secs(1), allowance));
     let request = ReadRequest { max_cell: 500, batch_rows: 3, ..ReadRequest::all(Arc::new(table(TYPES))) };
     let selection = Selection::new(&request, None).unwrap();
-    let mut reader = Reader::new(&request, &selection, 0);
+    let mut reader = Reader::new(&request, &selection, 0).unwrap();
     let mut answer = Answer::default();
     answer.begin();
     let mut rows = 0;

@@ -15,7 +15,9 @@ const USUAL_SIZE: usize = 4096;
 const PIECE: usize = 128 * 1024;
 /// From here on twice as much is waited for as is there: what is looked at again each time that more comes is not looked at
 /// too often.
-const MUCH: usize = 1024 * 1024;
+const MUCH: usize = 32 * 1024;
+/// A buffer that has grown beyond this does not stay with a connection.
+const LARGE: usize = 4 * 1024 * 1024;
 
 /// Sends a statement, as part of a transaction (0 for none).
 ///
@@ -91,8 +93,7 @@ impl Answer {
     pub(super) fn read(&mut self, count: usize) {
         self.start += count;
         if self.start >= self.body.len() {
-            self.body.clear();
-            self.start = 0;
+            self.clear();
         } else if self.start > PIECE {
             self.body.drain(..self.start);
             self.start = 0;
@@ -120,9 +121,13 @@ impl Answer {
         while self.open {
             self.fill(line, false).await?;
         }
-        self.body.clear();
-        self.start = 0;
+        self.clear();
         Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.start = 0;
+        if self.body.capacity() > LARGE { self.body = Vec::new() } else { self.body.clear() }
     }
 
     async fn fill(&mut self, line: &mut SharedLine, keep: bool) -> Result<(), Fault> {
@@ -146,6 +151,9 @@ impl Answer {
                     return Err(Fault::protocol("what comes is no packet of an answer"));
                 }
                 (self.left, self.last) = (length - HEADER, status & LAST != 0);
+                if self.left == 0 && !self.last {
+                    return Err(Fault::protocol("a packet of an answer is empty"));
+                }
                 self.header.clear();
             }
             let (part, behind) = rest.split_at(rest.len().min(self.left));

@@ -23,11 +23,11 @@ mod token;
 use self::bytes::Bytes;
 pub(super) use self::message::Answer;
 use self::rows::{Rows, Stop};
-use self::token::Token;
+use self::token::{Done, Token};
 pub(super) use self::token::{Environment, Unknown};
 use super::allowance::row_limit;
 use super::connect::Client;
-use super::fault::Fault;
+use super::fault::{Fault, ServerError};
 use super::select::Selection;
 use super::shared_line::SharedLine;
 use crate::error::Error;
@@ -48,7 +48,9 @@ pub(super) struct Reader<'a> {
     limit: usize,
     seen: u64,
     between: usize,
-    failed: Option<super::fault::ServerError>,
+    failed: Option<ServerError>,
+    /// Whether the last token was the end of the last part.
+    is_done: bool,
     state: State,
 }
 
@@ -84,16 +86,21 @@ enum Next {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(request: &'a ReadRequest, selection: &Selection, seen: u64) -> Self {
-        Reader {
-            rows: Rows::new(request, selection),
+    /// A reader of one answer; `seen` rows came in earlier ones.
+    ///
+    /// # Errors
+    /// When a column is of a type that cannot be.
+    pub(super) fn new(request: &'a ReadRequest, selection: &Selection, seen: u64) -> Result<Self, Error> {
+        Ok(Reader {
+            rows: Rows::new(request, selection)?,
             at_most: request.at_most,
             limit: usize::try_from(row_limit(request.max_cell)).unwrap_or(usize::MAX),
             seen,
             between: 0,
             failed: None,
+            is_done: false,
             state: State::Reading,
-        }
+        })
     }
 
     /// The greatest key so far.
@@ -195,6 +202,9 @@ impl<'a> Reader<'a> {
             }
             let token = match token::token(kind, bytes) {
                 Ok(Some(Ok(token))) => token,
+                Ok(Some(Err(Unknown))) if self.rows.has_begun() => {
+                    return self.broke(Fault::protocol("a second answer comes behind the first"));
+                }
                 Ok(Some(Err(Unknown))) => return Next::Halt(Halt::Unknown),
                 Ok(None) => {
                     *bytes = start;
@@ -206,8 +216,15 @@ impl<'a> Reader<'a> {
             if self.between > BETWEEN_ROWS {
                 return self.broke(Fault::Line(super::allowance::Exceeded.to_string()));
             }
+            self.is_done = false;
             match token {
                 Token::Other => {}
+                Token::Done(Done::Last) => self.is_done = true,
+                Token::Done(Done::More) => {}
+                Token::Done(Done::Failed) => {
+                    let message = "the statement failed, and the server does not say why".to_owned();
+                    self.failed.get_or_insert(ServerError { code: 0, class: 16, message });
+                }
                 Token::Columns(_) if self.rows.has_begun() => {
                     return self.broke(Fault::protocol("a second answer comes behind the first"));
                 }
@@ -234,6 +251,9 @@ impl<'a> Reader<'a> {
     fn end(&mut self) -> Halt {
         if let Some(error) = self.failed.take() {
             return Halt::Failed(Fault::Server(error));
+        }
+        if !self.is_done {
+            return Halt::Failed(Fault::protocol("the answer breaks off before its end"));
         }
         if !self.rows.has_begun() {
             return Halt::Failed(Fault::protocol("the answer has no rows and says of no column what it is"));

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType as ArrowType, Decimal128Type, Field, Schema, validate_decimal_precision_and_scale};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::bytes::Bytes;
 use super::cell::{Cell, Wire, cell};
-use super::column::{Column, Refusal};
+use super::column::{Refusal, put};
+use crate::column::Column;
 use crate::error::{Error, ErrorKind};
 use crate::mssql::decode::{self, Taken};
 use crate::mssql::fault::Fault;
@@ -72,12 +73,19 @@ impl Row {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(request: &'a ReadRequest, selection: &Selection) -> Self {
+    pub(super) fn new(request: &'a ReadRequest, selection: &Selection) -> Result<Self, Error> {
+        for slot in &selection.slots {
+            // A catalogue may say anything of a type.
+            if let ArrowType::Decimal128(precision, scale) = slot.data_type.arrow() {
+                let valid = validate_decimal_precision_and_scale::<Decimal128Type>(precision, scale);
+                valid.map_err(|e| decode::no_type(&request.table, &slot.name, &slot.data_type).caused_by(e))?;
+            }
+        }
         let rows = request.batch_rows.min(1024);
         let arrow = |slot: &crate::mssql::select::Slot| slot.data_type.arrow();
         let asked = selection.slots.iter().filter(|slot| slot.asked);
         let fields: Vec<_> = asked.map(|slot| Field::new(&slot.name, arrow(slot), true)).collect();
-        Rows {
+        Ok(Rows {
             request,
             schema: Arc::new(Schema::new(fields)),
             names: selection.slots.iter().map(|slot| slot.name.clone()).collect(),
@@ -93,7 +101,7 @@ impl<'a> Rows<'a> {
             last_key: None,
             in_order: true,
             row: Row::default(),
-        }
+        })
     }
 
     /// The server says how the cells come.
@@ -151,7 +159,7 @@ impl<'a> Rows<'a> {
                 return Ok(false);
             };
             let Some(column) = column else { continue };
-            match column.take(&cell) {
+            match put(column, &cell) {
                 Ok((size, taken)) => {
                     self.row.bytes += size;
                     if taken == Taken::Cut {

@@ -24,8 +24,21 @@ pub(super) enum Token {
     Columns(Vec<Wire>),
     /// The server failed.
     Failed(ServerError),
+    /// The end of a part of the answer.
+    Done(Done),
     /// It says nothing to us.
     Other,
+}
+
+/// How a part of an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// It is the last part.
+    Last,
+    /// Another one comes.
+    More,
+    /// The statement failed, or its rows are to be thrown away.
+    Failed,
 }
 
 /// Why columns cannot be read here.
@@ -39,13 +52,26 @@ pub(crate) struct Unknown;
 pub(super) fn token(kind: u8, bytes: &mut Bytes<'_>) -> Result<Option<Result<Token, Unknown>>, Fault> {
     let passed = |read: Option<&[u8]>| Ok(read.map(|_| Ok(Token::Other)));
     match kind {
-        COLMETADATA => return columns(bytes),
+        COLMETADATA => columns(bytes),
         ERROR => Ok(error(bytes).map(|error| Ok(Token::Failed(error)))),
-        kind if DONE.contains(&kind) => passed(bytes.take(12)),
+        kind if DONE.contains(&kind) => {
+            let status = bytes.array::<12>().map(|[low, high, ..]| u16::from_le_bytes([low, high]));
+            Ok(status.map(|status| Ok(Token::Done(done(status)))))
+        }
         RETURNSTATUS => passed(bytes.take(4)),
         SESSIONSTATE => passed(bytes.u32().and_then(|length| bytes.take(length as usize))),
         kind if PASSED_OVER.contains(&kind) => passed(bytes.u16().and_then(|length| bytes.take(usize::from(length)))),
         kind => Err(Fault::protocol(format!("there is no token 0x{kind:02X} in an answer"))),
+    }
+}
+
+fn done(status: u16) -> Done {
+    const MORE: u16 = 0x1;
+    const FAILED: u16 = 0x2 | 0x100;
+    match status {
+        status if status & FAILED != 0 => Done::Failed,
+        status if status & MORE != 0 => Done::More,
+        _ => Done::Last,
     }
 }
 
@@ -182,7 +208,9 @@ fn page(bytes: &mut Bytes<'_>) -> Option<Result<Letters, Unknown>> {
     if info & UTF8 != 0 {
         return Some(Ok(Letters::Page(encoding_rs::UTF_8)));
     }
-    Some(Collation::new(info, sort_id).encoding().map(Letters::Page).map_err(|_| Unknown))
+    let page = Collation::new(info, sort_id).encoding().ok();
+    // Languages without a code page: no column of such a collation has one.
+    Some(page.filter(|page| *page != encoding_rs::UTF_16LE).map(Letters::Page).ok_or(Unknown))
 }
 
 /// What a server says of a connection in the answer to a login or to the beginning of a transaction.

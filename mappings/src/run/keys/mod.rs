@@ -256,9 +256,9 @@ fn needs_values_of(mapping: &BoundMapping, one: Held, table: &Table, column: Opt
         Held::Unique(rule, at) => mapping.rules.get(rule).is_some_and(|r| {
             r.target.table_name() == table.table_name()
                 && r.uniques.get(at).is_some_and(|unique| {
-                    // An index over expressions or a part of the rows may look at any column.
-                    unique.filter.is_some()
-                        || unique.columns.iter().any(|c| is(&r.target, c) || r.target.column(c).is_none())
+                    // An index over expressions or a part of the rows may look at any column, and so does a computed one.
+                    let is_plain = |c: &String| r.target.column(c).is_some_and(|column| column.computed.is_none());
+                    unique.filter.is_some() || unique.columns.iter().any(|c| is(&r.target, c) || !is_plain(c))
                 })
         }),
         Held::Repair(at) => reads(mapping, at, table),

@@ -38,7 +38,8 @@ impl Statement {
         // The memory is for the hash tables; a table that does not fit would be read for each row anew. Compiling many small
         // questions takes longer than answering them.
         let settings = "SET LOCAL work_mem = '64MB'; SET LOCAL jit = off";
-        format!("BEGIN READ ONLY; {settings}; SELECT {}{}; COMMIT", asked.join(", "), self.from)
+        // The number makes the session one that is seen to be at work, should its run be killed.
+        format!("BEGIN READ ONLY; {settings}; SELECT txid_current(); SELECT {}{}; COMMIT", asked.join(", "), self.from)
     }
 }
 
@@ -116,7 +117,7 @@ async fn ask(target: &PostgresTarget, statement: Statement) -> Result<Vec<usize>
     let answer = connection.simple_query(&statement.sql()).await;
     let answer = answer.map_err(|e| describe_error(e, "looking which keys hold"))?;
     connection.heal(&target.pool);
-    let row = answer.iter().find_map(|message| match message {
+    let row = answer.iter().rev().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
     });
@@ -199,7 +200,9 @@ fn stays(mapping: &BoundMapping, held: &[Held], table: &TableName, columns: &[St
             },
             None => column,
         };
-        changed.is_some_and(|changed| columns.iter().any(|own| own == changed))
+        // A computed column changes with others.
+        let is_computed = |own: &String| rule.target.column(own).is_none_or(|column| column.computed.is_some());
+        changed.is_some_and(|changed| columns.iter().any(|own| own == changed || is_computed(own)))
     };
     !filled_last(mapping, &rule.target) && !held.iter().any(changes_them)
 }
