@@ -1,6 +1,6 @@
 //! Verification: that what is in a target is what its source and the mapping say, or that two databases hold the same.
 //!
-//! It does not trust the code that loaded. First come totals that each server computes itself; then every row of both sides is
+//! It does not trust the code that loaded. Each server computes totals itself; meanwhile every row of both sides is
 //! brought into one encoding that knows nothing of COPY, hashed, and held against its counterpart; what differs is looked at once
 //! more, cell by cell, and held against what the mapping and the run name as their doing.
 //!
@@ -126,23 +126,25 @@ pub async fn migration(
         tables_of(&mapping).into_iter().filter(|table| verifier.is_asked_for(table)).collect();
     verifier.every_name_is_known(&tables)?;
 
-    verifier.progress.phase("totals");
-    let (mut totals, mut areas) = totals::migration(&mapping, &verifier.from, &verifier.to, &tables).await?;
-
-    verifier.progress.phase("rows");
-    let made = queries(
-        &mapping,
-        (&verifier.from.source, &verifier.from.catalog),
-        (&verifier.to.source, &verifier.to.catalog),
-        &recorded,
-        verifier.options.max_cell,
-    )
-    .await?;
-    let mut tasks = Vec::new();
-    for table in &tables {
-        tasks.push(verifier.mapped_task(&mapping, table, &recorded, &made, &totals).await?);
-    }
-    let found = verifier.compare(tasks).await?;
+    // The servers add up while rows come in: neither waits for the other.
+    verifier.progress.phase("totals and rows");
+    let totals = totals::migration(&mapping, &verifier.from, &verifier.to, &tables);
+    let rows = async {
+        let made = queries(
+            &mapping,
+            (&verifier.from.source, &verifier.from.catalog),
+            (&verifier.to.source, &verifier.to.catalog),
+            &recorded,
+            verifier.options.max_cell,
+        )
+        .await?;
+        let mut tasks = Vec::new();
+        for table in &tables {
+            tasks.push(verifier.mapped_task(&mapping, table, &recorded, &made).await?);
+        }
+        verifier.compare(tasks).await
+    };
+    let ((mut totals, mut areas), found) = futures::try_join!(totals, rows)?;
     totals::explain(&mut totals, &mut areas, &found);
     verifier.end(outcome, totals, areas, found).await
 }
@@ -165,15 +167,16 @@ pub async fn same_shape(
     let tables: Vec<Arc<Table>> = pairs.iter().map(|pair| Arc::clone(&pair.to)).collect();
     verifier.every_name_is_known(&tables)?;
 
-    verifier.progress.phase("totals");
-    let (mut totals, mut areas) = totals::same_shape(&pairs, &verifier.from, &verifier.to).await?;
-
-    verifier.progress.phase("rows");
-    let mut tasks = Vec::new();
-    for pair in pairs {
-        tasks.push(verifier.plain_task(pair, &totals).await?);
-    }
-    let found = verifier.compare(tasks).await?;
+    verifier.progress.phase("totals and rows");
+    let totals = totals::same_shape(&pairs, &verifier.from, &verifier.to);
+    let rows = async {
+        let mut tasks = Vec::new();
+        for pair in &pairs {
+            tasks.push(verifier.plain_task(pair.clone()).await?);
+        }
+        verifier.compare(tasks).await
+    };
+    let ((mut totals, mut areas), found) = futures::try_join!(totals, rows)?;
     totals::explain(&mut totals, &mut areas, &found);
     verifier.end(outcome, totals, areas, found).await
 }
@@ -229,7 +232,6 @@ impl Verifier {
         table: &Arc<Table>,
         recorded: &Arc<Recorded>,
         made: &expected::Made,
-        totals: &[ColumnTotal],
     ) -> Result<Task, Error> {
         let (form, left_out) = form(mapping, table);
         let mut parts = parts(mapping, table, &form, made);
@@ -274,20 +276,11 @@ impl Verifier {
         for part in &mut parts {
             from_count += match (&part.made, mapping.rules.get(part.rule).and_then(|rule| rule.source.as_ref())) {
                 (Some(made), _) => made.iter().map(|batch| batch.num_rows() as u64).sum(),
-                (None, Some(source)) => {
-                    let counted = counted(totals, table, true).filter(|_| rules.len() == 1);
-                    *part.counted.insert(match counted {
-                        Some(count) => count,
-                        None => self.from.source.count(source).await?,
-                    })
-                }
+                (None, Some(source)) => *part.counted.insert(self.from.source.count(source).await?),
                 (None, None) => 0,
             };
         }
-        let to_count = match counted(totals, table, false) {
-            Some(count) => count,
-            None => self.to.source.count(table).await?,
-        };
+        let to_count = self.to.source.count(table).await?;
         let keys = || rules.iter().flat_map(|(_, rule)| &rule.keys);
         let steps = |is: fn(&BoundStep) -> bool| {
             keys().filter(move |key| key.steps.iter().any(is)).map(|key| key.column.clone()).collect::<Vec<_>>()
@@ -343,15 +336,8 @@ impl Verifier {
     }
 
     /// A table that both sides have.
-    async fn plain_task(&self, pair: shape::Pair, totals: &[ColumnTotal]) -> Result<Task, Error> {
-        let from_count = match counted(totals, &pair.to, true) {
-            Some(count) => count,
-            None => self.from.source.count(&pair.from).await?,
-        };
-        let to_count = match counted(totals, &pair.to, false) {
-            Some(count) => count,
-            None => self.to.source.count(&pair.to).await?,
-        };
+    async fn plain_task(&self, pair: shape::Pair) -> Result<Task, Error> {
+        let (from_count, to_count) = (self.from.source.count(&pair.from).await?, self.to.source.count(&pair.to).await?);
         let side = |end: &End, table: &Arc<Table>, columns: Vec<String>, split: Option<String>, counted: u64| {
             Side::Table(TableSide {
                 source: Arc::clone(&end.source),
@@ -502,13 +488,6 @@ impl Verifier {
         outcome.finished = jiff::Timestamp::now().to_string();
         Ok(outcome)
     }
-}
-
-/// How many rows a table has, where the totals have said it already.
-fn counted(totals: &[ColumnTotal], table: &Table, of_from: bool) -> Option<u64> {
-    let name = table.table_name().to_string();
-    let rows = totals.iter().find(|total| total.column.is_empty() && total.total == "rows" && total.table == name)?;
-    if of_from { rows.from.as_ref() } else { rows.to.as_ref() }?.parse().ok()
 }
 
 /// The engine in whose dialect a source understands statements.

@@ -10,6 +10,7 @@ use super::expected::identity;
 use super::form::{Compared, Form, Identity};
 
 /// A table of both sides.
+#[derive(Clone)]
 pub(crate) struct Pair {
     pub(crate) from: Arc<Table>,
     pub(crate) to: Arc<Table>,
