@@ -207,6 +207,25 @@ async fn a_transaction_that_is_lost_is_not_begun_again() {
     }
 }
 
+/// What nobody waited for is stepped over by whoever comes next, and is no row of a table.
+#[tokio::test]
+async fn an_answer_that_was_left_is_not_taken_for_rows() {
+    let server = server(|o| o.snapshot_isolation = 1);
+    let source = connect(&server, Wish::SingleTransaction).await;
+    let (a, plain) = (table(&source, "A").await, table(&source, "Plain").await);
+    let slow = FaultKind::Delay(Duration::from_millis(100));
+    for _ in 0..2 {
+        server.fault(Fault { statement: "AS left_behind".into(), kind: slow.clone(), times: None });
+        let left = source.answer("asking", "SELECT CAST(Id AS varchar(20)) AS left_behind FROM B");
+        assert!(tokio::time::timeout(Duration::from_millis(30), left).await.is_err());
+        server.clear_faults();
+        let rows: Vec<_> = source.read(ReadRequest::all(Arc::clone(&plain))).try_collect().await.unwrap();
+        assert_eq!(rows.iter().map(|chunk| chunk.batch.num_rows()).sum::<usize>(), 300);
+        assert_eq!((sum(&source, "A").await, source.count(&a).await.unwrap()), ((300, 300), 300));
+    }
+    assert_eq!(server.statements().iter().filter(|s| *s == "BEGIN TRANSACTION").count(), 1);
+}
+
 /// An error that the transaction outlives costs its statement only.
 #[tokio::test]
 async fn a_statement_that_fails_leaves_the_transaction_there() {

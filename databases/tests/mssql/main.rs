@@ -324,6 +324,32 @@ async fn every_type_comes_exactly() {
     }
 }
 
+/// Rows go the fast road, in a transaction too; and the other one where the address says so or a type is not known there. By what the
+/// server was asked it is seen who asked: only tiberius needs a cast of money.
+#[tokio::test]
+async fn rows_go_the_road_that_was_chosen() {
+    let prices = table("Price", &[("Id", "int"), ("Price", "money")], &["Id"]);
+    let cents: ArrayRef = Arc::new(Decimal128Array::from(vec![-1, 12_500]).with_precision_and_scale(19, 4).unwrap());
+    let rows = batch(vec![("Id", Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef), ("Price", Arc::clone(&cents))]);
+    let served = Tables::new(catalog(vec![prices.clone()])).unwrap().with_batches("Price", vec![rows]).unwrap();
+    let server = SqlServer::start(Options { snapshot_isolation: 1, ..Options::new(served, PASSWORD) }).unwrap();
+    for (driver, wish, casts) in [
+        ("own", Wish::Fuzzy, 0),
+        ("own", Wish::SingleTransaction, 0),
+        ("tiberius", Wish::Fuzzy, 1),
+        ("tiberius", Wish::SingleTransaction, 1),
+    ] {
+        let address = address(&server, &format!("encrypt=off&driver={driver}"));
+        let source = MssqlSource::connect_as(&address, wish).await.unwrap();
+        let before = server.statements().len();
+        let (batches, _) = read(&source, ReadRequest::all(Arc::new(prices.clone()))).await;
+        assert_eq!(batches[0].column(1), &cents, "{driver} {wish:?}");
+        let asked = server.statements().into_iter().skip(before);
+        let seen = asked.filter(|sql| sql.contains("CAST([Price] AS decimal")).count();
+        assert_eq!(seen, casts, "{driver} {wish:?}");
+    }
+}
+
 /// Tables with texts that are none: in rows 5 and 23 of 40.
 fn broken() -> (Tables, Table, Table, Table) {
     let ids = (0..40).collect::<Vec<i32>>();

@@ -17,6 +17,8 @@ mod column;
 pub(super) mod fuzz;
 mod message;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod text;
 mod token;
 

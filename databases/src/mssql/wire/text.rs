@@ -1,6 +1,6 @@
 //! Texts of the wire as UTF-8, appended to what is there.
 
-use encoding_rs::Encoding;
+use encoding_rs::{DecoderResult, Encoding, UTF_16LE};
 
 /// Appends UTF-16, little end first.
 ///
@@ -24,18 +24,27 @@ pub(super) fn push_utf16(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> 
         return Ok(());
     }
     out.truncate(start);
+    let mut decoder = UTF_16LE.new_decoder_without_bom_handling();
+    let room = decoder.max_utf8_buffer_length_without_replacement(bytes.len()).unwrap_or(bytes.len() * 2 + 4);
+    out.resize(start + room, 0);
+    let to = out.get_mut(start..).unwrap_or_default();
+    let (result, _, written) = decoder.decode_to_utf8_without_replacement(bytes, to, true);
+    out.truncate(start + written);
+    if result == DecoderResult::InputEmpty { Ok(()) } else { Err(why_no_utf16(bytes)) }
+}
+
+/// Which half of a surrogate pair stands alone.
+fn why_no_utf16(bytes: &[u8]) -> String {
     let units = bytes.chunks_exact(2).map(|pair| match pair {
         [low, high] => u16::from_le_bytes([*low, *high]),
         _ => 0,
     });
-    let mut letter = [0; 4];
-    for decoded in char::decode_utf16(units) {
-        let c = decoded.map_err(|e| {
+    match char::decode_utf16(units).find_map(Result::err) {
+        Some(e) => {
             format!("the text is not valid UTF-16: half a surrogate pair (0x{:04X})", e.unpaired_surrogate())
-        })?;
-        out.extend_from_slice(c.encode_utf8(&mut letter).as_bytes());
+        }
+        None => "the text is not valid UTF-16".to_owned(),
     }
-    Ok(())
 }
 
 /// Appends a text of a code page.
