@@ -194,7 +194,7 @@ impl Slot {
             (DataType::SmallMoney, _) => format!("CAST({column} AS decimal(10,4))"),
             (DataType::SqlVariant | DataType::Other(_), Form::Plain | Form::Wire) => unicode,
             (_, Form::Plain | Form::Wire) if self.needs_the_server() => unicode,
-            (DataType::VarChar(Length::Limited(n)), Form::Plain | Form::Wire)
+            (DataType::VarChar(Length::Limited(n)) | DataType::Char(n), Form::Plain | Form::Wire)
                 if texts == Texts::ByTheServer && *n <= 4000 =>
             {
                 format!("CAST({column} AS nvarchar({n}))")

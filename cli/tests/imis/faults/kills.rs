@@ -151,7 +151,7 @@ async fn what_is_back_is_known() {
     let database = stage.target().await;
     stage.killed(&database, "keys-begun", 1, &["migrate"]);
     let (there, left) = back(&database).await;
-    assert_eq!(there, "rows_pkey");
+    assert_eq!(there, "public.rows_pkey");
     assert!(left > 10, "{left}");
     stage.undo(&database).done();
     stage.is_untouched(&database, "only the primary key was back");

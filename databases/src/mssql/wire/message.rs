@@ -139,7 +139,7 @@ impl Answer {
         let mut rest = self.piece.get(..came).unwrap_or_default();
         while !rest.is_empty() {
             if !self.open {
-                return Err(Fault::protocol("something comes behind the end of the answer"));
+                return Err(garbled("something comes behind the end of the answer"));
             }
             if self.left == 0 {
                 let (part, behind) = rest.split_at(rest.len().min(HEADER - self.header.len()));
@@ -148,11 +148,11 @@ impl Answer {
                 let [kind, status, high, low, _, _, _, _] = *self.header else { break };
                 let length = usize::from(u16::from_be_bytes([high, low]));
                 if kind != ANSWER || length < HEADER {
-                    return Err(Fault::protocol("what comes is no packet of an answer"));
+                    return Err(garbled("what comes is no packet of an answer"));
                 }
                 (self.left, self.last) = (length - HEADER, status & LAST != 0);
                 if self.left == 0 && !self.last {
-                    return Err(Fault::protocol("a packet of an answer is empty"));
+                    return Err(garbled("a packet of an answer is empty"));
                 }
                 self.header.clear();
             }
@@ -168,6 +168,11 @@ impl Answer {
         }
         Ok(())
     }
+}
+
+/// What comes is not framed as it must be: the line is no good any more, whatever it carried.
+fn garbled(how: &str) -> Fault {
+    Fault::Line(how.to_owned())
 }
 
 /// The contents of the packets of an answer that was heard.
