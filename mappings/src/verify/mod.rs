@@ -127,7 +127,7 @@ pub async fn migration(
     verifier.every_name_is_known(&tables)?;
 
     // The servers add up while rows come in: neither waits for the other.
-    verifier.progress.phase("totals and rows");
+    verifier.progress.phase("comparison");
     let totals = totals::migration(&mapping, &verifier.from, &verifier.to, &tables);
     let rows = async {
         let made = queries(
@@ -167,7 +167,7 @@ pub async fn same_shape(
     let tables: Vec<Arc<Table>> = pairs.iter().map(|pair| Arc::clone(&pair.to)).collect();
     verifier.every_name_is_known(&tables)?;
 
-    verifier.progress.phase("totals and rows");
+    verifier.progress.phase("comparison");
     let totals = totals::same_shape(&pairs, &verifier.from, &verifier.to);
     let rows = async {
         let mut tasks = Vec::new();
