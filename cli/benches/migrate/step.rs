@@ -141,7 +141,8 @@ fn prepare_copy(servers: &Servers) -> Outcome<()> {
         std::io::Write::flush(&mut file)?;
         let rows = loaded
             .query(
-                "SELECT drop_sql FROM imis_migration.dropped WHERE kind IN ('foreign key', 'index') ORDER BY position",
+                "SELECT drop_sql FROM imis_migration.dropped WHERE kind NOT IN ('column', 'generator', 'mark') \
+                 ORDER BY kind <> 'foreign key', position",
                 &[],
             )
             .await?;

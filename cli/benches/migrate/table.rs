@@ -123,13 +123,13 @@ are run three times and the run with the least CPU counts; the others are run on
 - *read and map*: the same columns, and the pack's rule for insurees on every batch. Where the two are about equal, mapping costs less than
   two such measurements differ by: most columns pass through as they are.
 - *encode*: batches that are ready in memory (and counted in its peak) into the bytes of binary COPY, which are dropped.
-- *COPY from a ready file*: the bytes of the same rows from a file into a table as a migration finds it: primary key and uniques there,
-  foreign keys and other indexes away. One connection. Nobody who loads with COPY is faster than the server lets him be.
+- *COPY from a ready file*: the bytes of the same rows from a file into a table as a migration loads it: keys, uniques and indexes are
+  away. One connection. Nobody who loads with COPY is faster than the server lets him be.
 - *migrate: its load*: the phase in which rows go from server to server: two connections at each end, ranges of about 100,000 rows, each
   in a transaction with its line in the ledger.
 - *the whole: imis migrate*: the program with the full pack and all 65 tables, from start to end: catalogues, plan, load, keys, indexes,
   foreign keys, account.
-- *the whole: imis verify*: totals by both servers, then every row of all tables read from both, mapped, encoded, hashed and compared. `make
+- *the whole: imis verify*: totals by both servers, and meanwhile every row of all tables read from both, mapped, encoded, hashed and compared. `make
   bench` fails when it takes longer than the whole of `imis migrate`; the copying alone, without keys and indexes, is faster than the proof
   where the cores are the bottleneck, because the proof reads both sides. Rows are counted once, though both sides are read.
 - *the whole: imis snapshot*: all tables into Parquet.
