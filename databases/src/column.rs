@@ -11,7 +11,7 @@ use arrow::array::{
     },
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
-use arrow::datatypes::{DataType as ArrowType, TimeUnit};
+use arrow::datatypes::{DataType as ArrowType, TimeUnit, validate_decimal_precision_and_scale};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 
@@ -116,6 +116,17 @@ impl Column {
             _ => Values::Text(Ends::new(rows)),
         };
         Column { arrow: arrow.clone(), values, nulls: NullBufferBuilder::new(rows) }
+    }
+
+    /// One for a type as a catalogue or a script tells it, which may be none.
+    ///
+    /// # Errors
+    /// When a decimal has more digits than there can be.
+    pub(crate) fn of_told(arrow: &ArrowType, rows: usize) -> Result<Self, ArrowError> {
+        if let ArrowType::Decimal128(precision, scale) = arrow {
+            validate_decimal_precision_and_scale::<Decimal128Type>(*precision, *scale)?;
+        }
+        Ok(Column::new(arrow, rows))
     }
 
     /// The value that was appended to the values is there, and not NULL.

@@ -14,7 +14,6 @@ pub mod error;
 pub mod filled;
 #[cfg(test)]
 mod fuzz;
-mod gather;
 pub mod location;
 pub mod mssql;
 pub mod open;

@@ -4,17 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
-use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::StreamExt;
-use tiberius::{ColumnData, QueryItem, Row};
+use imis_schemas::DataType;
+use tiberius::{QueryItem, Row};
 
-use super::decode::{self, Taken};
-use super::select::{Form, Selection};
-use super::{Shared, oversize, trouble};
+use super::rows::Rows;
+use super::select::{Form, Letters, Selection, Slot};
+use super::{Shared, decode, oversize, trouble};
 use crate::error::Error;
-use crate::gather::Gatherer;
-use crate::source::{Chunk, ChunkStream, ReadRequest, RefusedRow};
+use crate::source::{Chunk, ChunkStream, ReadRequest};
 
 /// How many bytes of a table without an order are kept back until it is certain that its texts can be read plainly.
 const KEPT_BACK: usize = 16 * 1024 * 1024;
@@ -37,7 +35,8 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             let plain = form == Form::Plain && selection.has_text();
             let keep_back = plain && selection.order.is_none();
             let mut kept = Kept::default();
-            let mut batch = Gathering::new(&request, &selection, form)?;
+            let shape = Shape::new(&selection, form);
+            let mut batch = Rows::new(&request, &selection)?;
             let mut lease = server.lease(&doing).await?;
             let shared_lease = lease.is_shared();
             let ended = {
@@ -56,11 +55,11 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
                                 if seen > request.at_most {
                                     break Ended::Badly(trouble::endless(server.address(), &doing, request.at_most));
                                 }
-                                batch.take(&row)?;
+                                shape.take(&row, &mut batch)?;
                                 if batch.is_full() && !keep_back {
                                     yield batch.finish()?;
                                 } else if batch.is_full() {
-                                    kept.bytes += batch.bytes;
+                                    kept.bytes += batch.bytes();
                                     kept.chunks.push(batch.finish()?);
                                     if kept.bytes > KEPT_BACK {
                                         break Ended::Early;
@@ -110,12 +109,12 @@ pub(super) fn rows(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
             }
             if oversized {
                 skipped += 1;
-                let next = batch.last_key.map_or(from, |last| last.checked_add(1));
+                let next = oversize::behind(&doing, &batch, from)?;
                 let (key, row) = oversize::next_row(server, &request, &selection, form, next).await?;
                 if skipped > oversize::MOST {
                     Err(trouble::oversized(server.address(), &doing))?;
                 }
-                let mut chunk = Gathering::new(&request, &selection, form)?.finish()?;
+                let mut chunk = Rows::new(&request, &selection)?.finish()?;
                 chunk.refused.push(row);
                 yield chunk;
                 if key == i64::MAX {
@@ -182,162 +181,28 @@ async fn learn_code_pages(shared: &Shared, selection: &mut Selection) {
     }
 }
 
-/// A batch that is being gathered.
-pub(super) struct Gathering<'a> {
-    request: &'a ReadRequest,
-    schema: Arc<Schema>,
-    /// For each slot its column, if it was asked for.
-    gatherers: Vec<Option<Gatherer>>,
-    names: Vec<String>,
-    letters: Vec<Option<super::select::Letters>>,
-    key: Vec<usize>,
-    order: Option<usize>,
-    rows: usize,
-    bytes: usize,
-    refused: Vec<RefusedRow>,
-    /// Texts of the row in hand that were decoded here.
-    texts: Vec<Option<String>>,
-    /// Seconds that lost their seventh digit, by slot.
-    cut: Vec<u64>,
-    last_key: Option<i64>,
-    /// Whether every key so far was greater than the one before.
-    in_order: bool,
-}
+/// How tiberius' cells are taken for what they are: for each slot the letters of a text that comes as bytes, and whether it is XML.
+pub(super) struct Shape(Vec<(Option<Letters>, bool)>);
 
-impl<'a> Gathering<'a> {
-    pub(super) fn new(request: &'a ReadRequest, selection: &Selection, form: Form) -> Result<Self, Error> {
-        let mut gatherers = Vec::new();
-        let mut fields = Vec::new();
-        for slot in &selection.slots {
-            let arrow = slot.data_type.arrow();
-            let gatherer = slot.asked.then(|| Gatherer::new(&arrow, request.batch_rows.min(1024))).transpose();
-            gatherers
-                .push(gatherer.map_err(|e| decode::no_type(&request.table, &slot.name, &slot.data_type).caused_by(e))?);
-            if slot.asked {
-                fields.push(Field::new(&slot.name, arrow, true));
-            }
-        }
-        let letters = |slot: &super::select::Slot| if form == Form::Bytes { slot.letters() } else { None };
-        Ok(Gathering {
-            request,
-            schema: Arc::new(Schema::new(fields)),
-            gatherers,
-            names: selection.slots.iter().map(|s| s.name.clone()).collect(),
-            letters: selection.slots.iter().map(letters).collect(),
-            key: selection.key.clone(),
-            order: selection.order,
-            rows: 0,
-            bytes: 0,
-            refused: Vec::new(),
-            texts: vec![None; selection.slots.len()],
-            cut: vec![0; selection.slots.len()],
-            last_key: None,
-            in_order: true,
-        })
-    }
-
-    fn is_empty(&self) -> bool {
-        self.rows == 0 && self.refused.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        self.rows + self.refused.len() >= self.request.batch_rows.max(1) || self.bytes >= self.request.batch_bytes
-    }
-
-    /// Takes a row: all of it, or none of it and its key among the refused.
-    pub(super) fn take(&mut self, row: &Row) -> Result<(), Error> {
-        if let Some(order) = self.order {
-            let cell = row.cells().nth(order).map(|(_, cell)| cell);
-            let key = cell.and_then(decode::whole::<i64>).ok_or_else(|| self.misfit(order, "something else"))?;
-            let range = &self.request.range;
-            if range.from.is_some_and(|from| key < from) || range.to.is_some_and(|to| key >= to) {
-                let table = self.request.table.table_name();
-                return Err(Error::failed(format!("reading {table} failed: the server sends rows of another range")));
-            }
-            self.in_order &= self.last_key.is_none_or(|last| last < key);
-            self.last_key = Some(key);
-        }
-        if let Some((column, reason)) = self.inspect(row) {
-            let cells = row.cells().map(|(_, cell)| cell).collect::<Vec<_>>();
-            self.refused.push(RefusedRow { key: self.key_of(&cells), column, reason });
-            return Ok(());
-        }
-        for (at, (_, cell)) in row.cells().enumerate() {
-            let Some(Some(gatherer)) = self.gatherers.get_mut(at) else { continue };
-            let taken = match self.texts.get_mut(at).and_then(Option::take) {
-                Some(text) => {
-                    self.bytes += text.len();
-                    gatherer.take_text(&text)
-                }
-                None => {
-                    self.bytes += decode::size(cell);
-                    gatherer.take(cell)
-                }
-            };
-            match taken {
-                Ok(Taken::Whole) => {}
-                Ok(Taken::Cut) => self.cut.iter_mut().skip(at).take(1).for_each(|n| *n += 1),
-                Err(misfit) => return Err(self.misfit(at, misfit.came)),
-            }
-        }
-        self.rows += 1;
-        Ok(())
-    }
-
-    /// Decodes the texts that come as bytes, and finds what makes a row unreadable: its column, and why.
-    fn inspect(&mut self, row: &Row) -> Option<(String, String)> {
-        let mut problem = None;
-        for (at, (_, cell)) in row.cells().enumerate() {
-            let (Some(name), Some(letters), Some(text)) =
-                (self.names.get(at), self.letters.get(at), self.texts.get_mut(at))
-            else {
-                continue;
-            };
-            *text = None;
-            if self.gatherers.get(at).is_none_or(Option::is_none) || problem.is_some() {
-                continue;
-            }
-            let size = decode::size(cell);
-            if size > self.request.max_cell {
-                let limit = self.request.max_cell;
-                problem =
-                    Some((name.clone(), format!("the cell has {size} bytes, more than the {limit} that are allowed")));
-                continue;
-            }
-            if let (Some(letters), ColumnData::Binary(Some(bytes))) = (letters, cell) {
-                match decode::text(bytes, *letters) {
-                    Ok(decoded) => *text = Some(decoded),
-                    Err(reason) => problem = Some((name.clone(), reason)),
-                }
-            }
-        }
-        problem
-    }
-
-    fn key_of(&self, cells: &[&ColumnData<'static>]) -> Vec<(String, String)> {
-        let part = |at: &usize| {
-            let text = decode::key_text(cells.get(*at)?, self.letters.get(*at).copied().flatten());
-            Some((self.names.get(*at)?.clone(), text))
+impl Shape {
+    pub(super) fn new(selection: &Selection, form: Form) -> Self {
+        let shape = |slot: &Slot| {
+            let letters = if form == Form::Bytes { slot.letters() } else { None };
+            (letters, slot.data_type == DataType::Xml)
         };
-        self.key.iter().filter_map(part).collect()
+        Shape(selection.slots.iter().map(shape).collect())
     }
 
-    fn misfit(&self, at: usize, came: &str) -> Error {
-        decode::misfit(&self.request.table, self.names.get(at).map_or("", String::as_str), came)
-    }
-
-    /// The rows so far as a chunk; the next ones begin a new chunk.
-    pub(super) fn finish(&mut self) -> Result<Chunk, Error> {
-        let columns = self.gatherers.iter_mut().flatten().map(Gatherer::finish).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
-        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|e| {
-            Error::failed(format!("a batch of {} does not fit together", self.request.table.table_name())).caused_by(e)
-        })?;
-        (self.rows, self.bytes) = (0, 0);
-        Ok(Chunk { batch, refused: std::mem::take(&mut self.refused) })
-    }
-
-    fn cuts(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.names.iter().map(String::as_str).zip(self.cut.iter().copied()).filter(|(_, n)| *n > 0)
+    /// Puts a row among the others: all of it, or its key among the refused.
+    ///
+    /// # Errors
+    /// When it is none of those that were asked for.
+    pub(super) fn take(&self, row: &Row, rows: &mut Rows<'_>) -> Result<(), Error> {
+        rows.begin_row(row.cells().count())?;
+        for (at, (_, data)) in row.cells().enumerate() {
+            let (letters, is_xml) = self.0.get(at).copied().unwrap_or_default();
+            rows.take(at, &decode::cell(data, letters, is_xml))?;
+        }
+        rows.end_row()
     }
 }

@@ -7,7 +7,8 @@ use tiberius::{AuthMethod, Client, Config, EncryptionLevel, QueryItem};
 use tokio_util::compat::TokioAsyncWriteCompatExt;
 
 use super::allowance::Allowance;
-use super::by_tiberius::Gathering;
+use super::by_tiberius::Shape;
+use super::rows::Rows;
 use super::select::{Form, Selection};
 use super::tls;
 use crate::fuzz::{Memory, table};
@@ -70,11 +71,11 @@ fn talk(bytes: &[u8], login: &[u8]) -> usize {
     let form = if how & 2 == 0 { Form::Plain } else { Form::Bytes };
     futures::executor::block_on(async {
         let Ok(mut client) = Client::connect(config, line.compat_write()).await else { return 0 };
-        let mut rows = Gathering::new(&request, &selection, form).unwrap();
+        let (shape, mut rows) = (Shape::new(&selection, form), Rows::new(&request, &selection).unwrap());
         let Ok(mut answer) = client.simple_query("SELECT").await else { return 0 };
         while let Some(Ok(item)) = answer.next().await {
             if let QueryItem::Row(row) = item
-                && rows.take(&row).is_err()
+                && shape.take(&row, &mut rows).is_err()
             {
                 break;
             }

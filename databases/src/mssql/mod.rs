@@ -11,6 +11,7 @@
 
 mod allowance;
 mod by_tiberius;
+mod cell;
 mod clock;
 mod connect;
 mod consistency;
@@ -24,8 +25,10 @@ mod oversize;
 mod query;
 mod questions;
 mod read;
+mod rows;
 mod select;
 mod shared_line;
+mod text;
 mod tls;
 mod transaction;
 mod trouble;

@@ -5,6 +5,7 @@
 use imis_schemas::Engine;
 
 use super::connect::Server;
+use super::rows::Rows;
 use super::select::{Form, Selection};
 use super::{query, trouble};
 use crate::error::Error;
@@ -12,6 +13,22 @@ use crate::source::{ReadRequest, RefusedRow};
 
 /// Rows too large to be read that are passed over in one reading. Each of them was half on the line before it was known.
 pub(super) const MOST: usize = 1_000;
+
+/// Where the row is that was too large: behind the last one that came, or where reading began.
+///
+/// # Errors
+/// When the rows do not come in the order of their key, so that nobody can tell.
+pub(super) fn behind(doing: &str, rows: &Rows<'_>, from: Option<i64>) -> Result<Option<i64>, Error> {
+    let next = match rows.last_key {
+        None => Some(from),
+        // Nothing lies behind the greatest of all numbers.
+        Some(last) => last.checked_add(1).filter(|_| rows.in_order).map(Some),
+    };
+    next.ok_or_else(|| {
+        let why = "a row is larger than it may be, and the rows do not come in the order of their key";
+        Error::failed(format!("{doing} failed: {why}"))
+    })
+}
 
 /// The first row from a key on, as one that is refused, with its key.
 ///

@@ -35,9 +35,9 @@ use imis_schemas::{Catalog, Column, DataType, Engine, Table};
 use self::evaluate::Trouble;
 use self::interpret::{Broken, Interpreter, Nothing};
 use self::value::Value;
+use crate::column;
 use crate::consistency::{Consistency, Reading as Told};
 use crate::error::{Error, ErrorKind};
-use crate::gather::Gatherer;
 use crate::snapshot::{SnapshotSink, SnapshotSource};
 use crate::source::{BATCH_BYTES, BATCH_ROWS, ChunkStream, ReadRequest, RefusedRow, Source};
 
@@ -287,9 +287,9 @@ fn write(
     let mut file = sink.table(table)?;
     if let Some(at) = interpreter.world.find(&name) {
         let types: Vec<DataType> = table.columns.iter().map(|c| c.data_type(Engine::Mssql)).collect();
-        let mut gatherers = types
+        let mut columns = types
             .iter()
-            .map(|t| Gatherer::new(&t.arrow(), 1024))
+            .map(|t| column::Column::of_told(&t.arrow(), 1024))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| Error::failed("a table cannot be begun").caused_by(e))?;
         let mut digits = vec![0_u64; table.columns.len()];
@@ -312,15 +312,15 @@ fn write(
                     }
                 }
                 bytes += made.iter().map(Value::size).sum::<usize>();
-                for ((gatherer, value), digits) in gatherers.iter_mut().zip(&made).zip(&mut digits) {
-                    match gatherer.take_value(value) {
+                for ((column, value), digits) in columns.iter_mut().zip(&made).zip(&mut digits) {
+                    match value::take(column, value) {
                         Ok(short) => *digits += u64::from(short),
                         Err(misfit) => return Err(Trouble::Failed(Error::failed(misfit.0))),
                     }
                 }
                 rows += 1;
                 if rows >= BATCH_ROWS || bytes >= BATCH_BYTES {
-                    file.write(&batch(table, &types, &mut gatherers, rows)?)?;
+                    file.write(&batch(table, &types, &mut columns, rows)?)?;
                     (rows, bytes) = (0, 0);
                 }
                 Ok(true)
@@ -330,7 +330,7 @@ fn write(
                 Trouble::Unknown(why) | Trouble::Refused(why) => Error::failed(why),
             })?;
         if rows > 0 {
-            file.write(&batch(table, &types, &mut gatherers, rows)?)?;
+            file.write(&batch(table, &types, &mut columns, rows)?)?;
         }
         file.refuse(refused);
         let shortened = table.columns.iter().zip(digits).filter(|(_, digits)| *digits > 0);
@@ -349,13 +349,13 @@ fn refusal(table: &Table, names: &[String], cells: &[Value], column: &Column, re
     RefusedRow { key, column: column.name.clone(), reason: reason.to_owned() }
 }
 
-fn batch(table: &Table, types: &[DataType], gatherers: &mut [Gatherer], rows: usize) -> Result<RecordBatch, Error> {
+fn batch(table: &Table, types: &[DataType], columns: &mut [column::Column], rows: usize) -> Result<RecordBatch, Error> {
+    let odd = |e| Error::failed(format!("rows of {} do not fit", table.table_name())).caused_by(e);
     let fields = table.columns.iter().zip(types);
     let fields: Vec<_> = fields.map(|(c, t)| arrow::datatypes::Field::new(&c.name, t.arrow(), true)).collect();
-    let columns = gatherers.iter_mut().map(Gatherer::finish).collect();
+    let arrays = columns.iter_mut().map(column::Column::finish).collect::<Result<_, _>>().map_err(odd)?;
     let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(rows));
-    RecordBatch::try_new_with_options(Arc::new(arrow::datatypes::Schema::new(fields)), columns, &options)
-        .map_err(|e| Error::failed(format!("rows of {} do not fit", table.table_name())).caused_by(e))
+    RecordBatch::try_new_with_options(Arc::new(arrow::datatypes::Schema::new(fields)), arrays, &options).map_err(odd)
 }
 
 #[async_trait]

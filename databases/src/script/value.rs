@@ -6,7 +6,7 @@ use encoding_rs::WINDOWS_1252;
 use imis_schemas::{DataType, Length};
 
 use super::moment::{self, DateOrder, MICROS_A_DAY};
-use crate::gather::Gatherer;
+use crate::column::{Column, Values};
 
 /// A value of a cell or an expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,7 @@ const NO_NUMBER: Misfit = Misfit("the text is no number");
 const NO_DATE: Misfit = Misfit("the text is no date or time");
 const RANGE: Misfit = Misfit("the number is out of range");
 const OTHER: Misfit = Misfit("a value of this kind does not convert");
+const LARGE: Misfit = Misfit("the cell is larger than a batch can be");
 const LONG: Misfit = Misfit("it is longer than the column");
 
 impl Value {
@@ -370,36 +371,48 @@ fn decimal_text(units: i128, scale: u32) -> String {
     format!("{}{whole}.{fraction}", if units < 0 { "-" } else { "" })
 }
 
-impl Gatherer {
-    /// Takes a value that was converted to the column's type. Gives whether a digit of a second was cut off.
-    pub(super) fn take_value(&mut self, value: &Value) -> Result<bool, Misfit> {
-        let whole = |n: i64| -> Result<i32, Misfit> { i32::try_from(n).map_err(|_| RANGE) };
-        let micros = |ticks: i64| ticks.div_euclid(10);
-        match (self, value) {
-            (gatherer, Value::Null) => gatherer.take_null(),
-            (Gatherer::Boolean(b), Value::Int(n)) => b.append_value(*n != 0),
-            (Gatherer::UInt8(b), Value::Int(n)) => b.append_value(u8::try_from(*n).map_err(|_| RANGE)?),
-            (Gatherer::Int16(b), Value::Int(n)) => b.append_value(i16::try_from(*n).map_err(|_| RANGE)?),
-            (Gatherer::Int32(b), Value::Int(n)) => b.append_value(whole(*n)?),
-            (Gatherer::Int64(b), Value::Int(n)) => b.append_value(*n),
-            (Gatherer::Decimal(b, _), Value::Decimal(units, _)) => b.append_value(*units),
-            (Gatherer::Float32(b), Value::Float(n)) => b.append_value(*n as f32),
-            (Gatherer::Float64(b), Value::Float(n)) => b.append_value(*n),
-            (Gatherer::Date(b), Value::Date(days)) => b.append_value(*days),
-            (Gatherer::Time(b), Value::Time(ticks)) => {
-                b.append_value(micros(*ticks) % MICROS_A_DAY);
-                return Ok(ticks % 10 != 0);
-            }
-            (Gatherer::Wall(b), Value::Moment(ticks)) | (Gatherer::Instant(b), Value::Instant(ticks)) => {
-                b.append_value(micros(*ticks));
-                return Ok(ticks % 10 != 0);
-            }
-            (Gatherer::Text(b), Value::Text(text)) => b.append_value(text),
-            (Gatherer::Bytes(b), Value::Bytes(bytes)) => b.append_value(bytes),
-            _ => return Err(OTHER),
+/// Puts a value that was converted to a column's type into it. Gives whether a digit of a second was cut off.
+///
+/// # Errors
+/// When the value is not one of the column's.
+pub(super) fn take(column: &mut Column, value: &Value) -> Result<bool, Misfit> {
+    let whole = |n: i64| -> Result<i32, Misfit> { i32::try_from(n).map_err(|_| RANGE) };
+    let micros = |ticks: i64| ticks.div_euclid(10);
+    let mut cut = false;
+    match (&mut column.values, value) {
+        (_, Value::Null) => {
+            column.take_null();
+            return Ok(false);
         }
-        Ok(false)
+        (Values::Boolean(v), Value::Int(n)) => v.append(*n != 0),
+        (Values::UInt8(v), Value::Int(n)) => v.push(u8::try_from(*n).map_err(|_| RANGE)?),
+        (Values::Int16(v), Value::Int(n)) => v.push(i16::try_from(*n).map_err(|_| RANGE)?),
+        (Values::Int32(v), Value::Int(n)) => v.push(whole(*n)?),
+        (Values::Int64(v), Value::Int(n)) => v.push(*n),
+        (Values::Decimal(v, _), Value::Decimal(units, _)) => v.push(*units),
+        (Values::Float32(v), Value::Float(n)) => v.push(*n as f32),
+        (Values::Float64(v), Value::Float(n)) => v.push(*n),
+        (Values::Date(v), Value::Date(days)) => v.push(*days),
+        (Values::Time(v), Value::Time(ticks)) => {
+            v.push(micros(*ticks) % MICROS_A_DAY);
+            cut = ticks % 10 != 0;
+        }
+        (Values::Wall(v), Value::Moment(ticks)) | (Values::Instant(v), Value::Instant(ticks)) => {
+            v.push(micros(*ticks));
+            cut = ticks % 10 != 0;
+        }
+        (Values::Text(v), Value::Text(text)) => {
+            v.bytes.extend_from_slice(text.as_bytes());
+            v.end().map_err(|_| LARGE)?;
+        }
+        (Values::Bytes(v), Value::Bytes(bytes)) => {
+            v.bytes.extend_from_slice(bytes);
+            v.end().map_err(|_| LARGE)?;
+        }
+        _ => return Err(OTHER),
     }
+    column.taken();
+    Ok(cut)
 }
 
 #[cfg(test)]

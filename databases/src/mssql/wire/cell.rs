@@ -2,19 +2,10 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::Encoding;
-
 use super::bytes::{Bytes, little};
+use crate::mssql::cell::Cell;
 use crate::mssql::fault::Fault;
-
-/// What the bytes of a text are.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Letters {
-    /// UTF-16, little end first.
-    Utf16,
-    /// A code page, or UTF-8.
-    Page(&'static Encoding),
-}
+use crate::mssql::select::Letters;
 
 /// How the cells of a column come.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,34 +43,6 @@ pub(super) enum Wire {
     Image,
 }
 
-/// A value as it came.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Cell<'a> {
-    Null,
-    /// `tinyint` to `bigint`, by its bytes.
-    Whole(i64, u8),
-    Bit(bool),
-    Real(f32),
-    Double(f64),
-    /// In units of the last digit of its scale.
-    Decimal(i128, u8),
-    /// Days since 1900, and 1/300 seconds of the day.
-    DateTime(i32, u32),
-    /// Days since 1900, and minutes of the day.
-    SmallDateTime(u16, u16),
-    /// Days since 0001-01-01.
-    Date(u32),
-    /// Increments of a scale since midnight.
-    Time(u64, u8),
-    DateTime2(u32, u64, u8),
-    /// The clock of UTC.
-    DateTimeOffset(u32, u64, u8),
-    Guid([u8; 16]),
-    Text(Cow<'a, [u8]>, Letters),
-    Xml(Cow<'a, [u8]>),
-    Binary(Cow<'a, [u8]>),
-}
-
 /// Reads a cell; `None` where it is not all there yet.
 ///
 /// # Errors
@@ -93,7 +56,7 @@ pub(super) fn cell<'a>(wire: Wire, bytes: &mut Bytes<'a>) -> Result<Option<Cell<
         Some(Cow::Owned(long)) => {
             return Ok(Some(match wire {
                 Wire::LongText(letters) => Cell::Text(Cow::Owned(long), letters),
-                Wire::Xml => Cell::Xml(Cow::Owned(long)),
+                Wire::Xml => Cell::Xml(Cow::Owned(long), Letters::Utf16),
                 _ => Cell::Binary(Cow::Owned(long)),
             }));
         }
@@ -148,7 +111,7 @@ pub(super) fn cell<'a>(wire: Wire, bytes: &mut Bytes<'a>) -> Result<Option<Cell<
         Wire::Text(letters) | Wire::LongText(letters) | Wire::OldText(letters) => {
             Some(Cell::Text(Cow::Borrowed(body), letters))
         }
-        Wire::Xml => Some(Cell::Xml(Cow::Borrowed(body))),
+        Wire::Xml => Some(Cell::Xml(Cow::Borrowed(body), Letters::Utf16)),
         Wire::Binary | Wire::LongBinary | Wire::Image => Some(Cell::Binary(Cow::Borrowed(body))),
     };
     found.map(Some).ok_or_else(|| odd(body.len()))

@@ -4,7 +4,7 @@
 //! what reading a cell costs. Here the line is taken out of its hands for one statement:
 //!
 //! ```text
-//! SharedLine --message--> contents of packets --token, cell--> a cell where it lies --column, rows--> Chunk
+//! SharedLine --message--> contents of packets --token, cell--> a cell where it lies --rows--> Chunk
 //! ```
 //!
 //! A text is decoded by its own letters, so that one that is none costs its row and not the answer; a cell is looked at by the
@@ -12,24 +12,23 @@
 
 mod bytes;
 mod cell;
-mod column;
 #[cfg(test)]
 pub(super) mod fuzz;
 mod message;
-mod rows;
 #[cfg(test)]
 mod tests;
-mod text;
 mod token;
 
 use self::bytes::Bytes;
+use self::cell::{Wire, cell};
 pub(super) use self::message::Answer;
-use self::rows::{Rows, Stop};
 use self::token::{Done, Token};
 pub(super) use self::token::{Environment, Unknown};
 use super::allowance::row_limit;
+use super::cell::Cell;
 use super::connect::Client;
 use super::fault::{Fault, ServerError};
+use super::rows::Rows;
 use super::select::Selection;
 use super::shared_line::SharedLine;
 use crate::error::Error;
@@ -53,13 +52,8 @@ pub(super) struct Reader<'a> {
     failed: Option<ServerError>,
     /// Whether the last token was the end of the last part.
     is_done: bool,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Reading,
-    Ended,
+    /// How the cells come; nothing before the server has said it.
+    wires: Vec<Wire>,
 }
 
 /// Why the reader has come to a halt.
@@ -80,13 +74,6 @@ pub(super) enum Halt {
     Wrong(Error),
 }
 
-/// What to do next.
-enum Next {
-    /// More bytes are needed.
-    More,
-    Halt(Halt),
-}
-
 impl<'a> Reader<'a> {
     /// A reader of one answer; `seen` rows came in earlier ones.
     ///
@@ -101,36 +88,18 @@ impl<'a> Reader<'a> {
             between: 0,
             failed: None,
             is_done: false,
-            state: State::Reading,
+            wires: Vec::new(),
         })
     }
 
-    /// The greatest key so far.
-    pub(super) fn last_key(&self) -> Option<i64> {
-        self.rows.last_key
-    }
-
-    /// Whether every key so far was greater than the one before.
-    pub(super) fn is_in_order(&self) -> bool {
-        self.rows.in_order
-    }
-
-    /// A chunk without rows.
-    ///
-    /// # Errors
-    /// When it does not fit together, which would be a mistake of ours.
-    pub(super) fn empty(&mut self) -> Result<Chunk, Error> {
-        self.rows.finish()
+    /// The rows that are in no chunk yet, and what is known of those before.
+    pub(super) fn rows(&mut self) -> &mut Rows<'a> {
+        &mut self.rows
     }
 
     /// Rows so far, those of earlier readers included.
     pub(super) fn seen(&self) -> u64 {
         self.seen
-    }
-
-    /// Seconds that lost a digit, by column.
-    pub(super) fn cuts(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.rows.cuts()
     }
 
     /// Sends the statement.
@@ -154,13 +123,11 @@ impl<'a> Reader<'a> {
         loop {
             let mut bytes = Bytes(answer.bytes());
             let before = bytes.len();
-            let next = self.advance(&mut bytes);
+            let halt = self.advance(&mut bytes);
             let read = before - bytes.len();
             answer.read(read);
-            match next {
-                Next::Halt(halt) => return halt,
-                Next::More if self.state == State::Ended => return self.end(),
-                Next::More => {}
+            if let Some(halt) = halt {
+                return halt;
             }
             if answer.bytes().len() > self.limit {
                 return match self.rest() {
@@ -170,53 +137,50 @@ impl<'a> Reader<'a> {
             }
             match answer.more(line, self.limit.saturating_add(1)).await {
                 Ok(true) => {}
-                Ok(false) if answer.bytes().is_empty() => self.state = State::Ended,
+                Ok(false) if answer.bytes().is_empty() => return self.end(),
                 Ok(false) => return self.because(Fault::protocol("the answer ends in the middle of a token")),
                 Err(fault) => return self.because(fault),
             }
         }
     }
 
-    /// Reads tokens as far as they are there.
-    fn advance(&mut self, bytes: &mut Bytes<'_>) -> Next {
+    /// Reads tokens as far as they are there, or until there is something to say.
+    fn advance(&mut self, bytes: &mut Bytes<'_>) -> Option<Halt> {
         loop {
             let start = *bytes;
-            let Some(kind) = bytes.u8() else { return Next::More };
-            if self.failed.is_none() && matches!(kind, token::ROW | token::NBCROW) && self.rows.has_begun() {
-                match self.rows.take(bytes, kind == token::NBCROW) {
+            let kind = bytes.u8()?;
+            if self.failed.is_none() && matches!(kind, token::ROW | token::NBCROW) && self.has_begun() {
+                match self.row(bytes, kind == token::NBCROW) {
                     Ok(true) => {}
                     Ok(false) => {
                         *bytes = start;
-                        return Next::More;
+                        return None;
                     }
-                    Err(Stop::Fault(fault)) => return self.broke(fault),
-                    Err(Stop::Wrong(error)) => return Next::Halt(Halt::Wrong(error)),
+                    Err(halt) => return Some(halt),
                 }
                 self.between = 0;
                 self.seen += 1;
                 if self.seen > self.at_most {
-                    return Next::Halt(Halt::Endless);
+                    return Some(Halt::Endless);
                 }
                 if self.rows.is_full() {
-                    return Next::Halt(self.rows.finish().map_or_else(Halt::Wrong, Halt::Full));
+                    return Some(self.rows.finish().map_or_else(Halt::Wrong, Halt::Full));
                 }
                 continue;
             }
             let token = match token::token(kind, bytes) {
                 Ok(Some(Ok(token))) => token,
-                Ok(Some(Err(Unknown))) if self.rows.has_begun() => {
-                    return self.broke(Fault::protocol("a second answer comes behind the first"));
-                }
-                Ok(Some(Err(Unknown))) => return Next::Halt(Halt::Unknown),
+                Ok(Some(Err(Unknown))) if self.has_begun() => return Some(self.second()),
+                Ok(Some(Err(Unknown))) => return Some(Halt::Unknown),
                 Ok(None) => {
                     *bytes = start;
-                    return Next::More;
+                    return None;
                 }
-                Err(fault) => return self.broke(fault),
+                Err(fault) => return Some(self.because(fault)),
             };
             self.between += start.len() - bytes.len();
             if self.between > BETWEEN_ROWS {
-                return self.broke(Fault::Line(super::allowance::Exceeded.to_string()));
+                return Some(self.because(Fault::Line(super::allowance::Exceeded.to_string())));
             }
             self.is_done = false;
             match token {
@@ -227,14 +191,8 @@ impl<'a> Reader<'a> {
                     let message = "the statement failed, and the server does not say why".to_owned();
                     self.failed.get_or_insert(ServerError { code: 0, class: 16, message });
                 }
-                Token::Columns(_) if self.rows.has_begun() => {
-                    return self.broke(Fault::protocol("a second answer comes behind the first"));
-                }
-                Token::Columns(wires) => match self.rows.begin(wires) {
-                    Ok(()) => {}
-                    Err(Stop::Fault(fault)) => return self.broke(fault),
-                    Err(Stop::Wrong(error)) => return Next::Halt(Halt::Wrong(error)),
-                },
+                Token::Columns(_) if self.has_begun() => return Some(self.second()),
+                Token::Columns(wires) => self.wires = wires,
                 // The first says why; the rest is read, so that the connection can be used again.
                 Token::Failed(error) => self.failed = self.failed.take().or(Some(error)),
             }
@@ -246,8 +204,41 @@ impl<'a> Reader<'a> {
         Halt::Failed(self.failed.take().map_or(fault, Fault::Server))
     }
 
-    fn broke(&mut self, fault: Fault) -> Next {
-        Next::Halt(self.because(fault))
+    /// One statement has one answer.
+    fn second(&mut self) -> Halt {
+        self.because(Fault::protocol("a second answer comes behind the first"))
+    }
+
+    fn has_begun(&self) -> bool {
+        !self.wires.is_empty()
+    }
+
+    /// Takes a row behind its token; says whether it is all there. If it is not, nothing is taken.
+    ///
+    /// # Errors
+    /// When it is none.
+    #[inline]
+    fn row(&mut self, bytes: &mut Bytes<'_>, nulls_first: bool) -> Result<bool, Halt> {
+        let nulls = match nulls_first {
+            true => bytes.take(self.wires.len().div_ceil(8)),
+            false => Some(&[][..]),
+        };
+        let Some(nulls) = nulls else { return Ok(false) };
+        self.rows.begin_row(self.wires.len()).map_err(Halt::Wrong)?;
+        for (at, wire) in self.wires.iter().enumerate() {
+            let is_null = nulls.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1);
+            let cell = if is_null { Ok(Some(Cell::Null)) } else { cell(*wire, bytes) };
+            match cell {
+                Ok(Some(cell)) => self.rows.take(at, &cell).map_err(Halt::Wrong)?,
+                Ok(None) => {
+                    self.rows.give_up_row();
+                    return Ok(false);
+                }
+                Err(fault) => return Err(self.because(fault)),
+            }
+        }
+        self.rows.end_row().map_err(Halt::Wrong)?;
+        Ok(true)
     }
 
     fn end(&mut self) -> Halt {
@@ -257,7 +248,7 @@ impl<'a> Reader<'a> {
         if !self.is_done {
             return Halt::Failed(Fault::protocol("the answer breaks off before its end"));
         }
-        if !self.rows.has_begun() {
+        if !self.has_begun() {
             return Halt::Failed(Fault::protocol("the answer has no rows and says of no column what it is"));
         }
         self.rest().map_or_else(Halt::Wrong, Halt::Ended)

@@ -3,8 +3,9 @@
 use tiberius::Collation;
 
 use super::bytes::Bytes;
-use super::cell::{Letters, Wire};
+use super::cell::Wire;
 use crate::mssql::fault::{Fault, ServerError};
+use crate::mssql::select::Letters;
 
 pub(super) const COLMETADATA: u8 = 0x81;
 pub(super) const ROW: u8 = 0xD1;
@@ -206,11 +207,11 @@ fn page(bytes: &mut Bytes<'_>) -> Option<Result<Letters, Unknown>> {
     let info = bytes.u32()?;
     let sort_id = bytes.u8()?;
     if info & UTF8 != 0 {
-        return Some(Ok(Letters::Page(encoding_rs::UTF_8)));
+        return Some(Ok(Letters::CodePage(encoding_rs::UTF_8)));
     }
     let page = Collation::new(info, sort_id).encoding().ok();
     // Languages without a code page: no column of such a collation has one.
-    Some(page.filter(|page| *page != encoding_rs::UTF_16LE).map(Letters::Page).ok_or(Unknown))
+    Some(page.filter(|page| *page != encoding_rs::UTF_16LE).map(Letters::CodePage).ok_or(Unknown))
 }
 
 /// What a server says of a connection in the answer to a login or to the beginning of a transaction.

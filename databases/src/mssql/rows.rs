@@ -2,33 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType as ArrowType, Decimal128Type, Field, Schema, validate_decimal_precision_and_scale};
+use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use super::bytes::Bytes;
-use super::cell::{Cell, Wire, cell};
-use super::column::{Refusal, put};
+use super::cell::{Cell, Refusal, Taken, put};
+use super::decode;
+use super::select::{Selection, Slot};
 use crate::column::Column;
 use crate::error::{Error, ErrorKind};
-use crate::mssql::decode::{self, Taken};
-use crate::mssql::fault::Fault;
-use crate::mssql::select::Selection;
 use crate::source::{Chunk, ReadRequest, RefusedRow};
-
-/// Why reading ends.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// The answer cannot be understood.
-    Fault(Fault),
-    /// The answer is understood, and wrong.
-    Wrong(Error),
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Stop::Fault(fault)
-    }
-}
 
 /// Rows of one request.
 pub(super) struct Rows<'a> {
@@ -37,8 +19,6 @@ pub(super) struct Rows<'a> {
     names: Vec<String>,
     asked: Vec<bool>,
     columns: Vec<Column>,
-    /// How the cells come; nothing before the server has said it.
-    wires: Vec<Wire>,
     key: Vec<usize>,
     order: Option<usize>,
     rows: usize,
@@ -74,24 +54,20 @@ impl Row {
 
 impl<'a> Rows<'a> {
     pub(super) fn new(request: &'a ReadRequest, selection: &Selection) -> Result<Self, Error> {
-        for slot in &selection.slots {
-            // A catalogue may say anything of a type.
-            if let ArrowType::Decimal128(precision, scale) = slot.data_type.arrow() {
-                let valid = validate_decimal_precision_and_scale::<Decimal128Type>(precision, scale);
-                valid.map_err(|e| decode::no_type(&request.table, &slot.name, &slot.data_type).caused_by(e))?;
-            }
-        }
         let rows = request.batch_rows.min(1024);
-        let arrow = |slot: &crate::mssql::select::Slot| slot.data_type.arrow();
+        let column = |slot: &Slot| {
+            let column = Column::of_told(&slot.data_type.arrow(), rows);
+            column.map_err(|e| decode::no_type(&request.table, &slot.name, &slot.data_type).caused_by(e))
+        };
+        let columns = selection.slots.iter().map(column).collect::<Result<_, _>>()?;
         let asked = selection.slots.iter().filter(|slot| slot.asked);
-        let fields: Vec<_> = asked.map(|slot| Field::new(&slot.name, arrow(slot), true)).collect();
+        let fields: Vec<_> = asked.map(|slot| Field::new(&slot.name, slot.data_type.arrow(), true)).collect();
         Ok(Rows {
             request,
             schema: Arc::new(Schema::new(fields)),
             names: selection.slots.iter().map(|slot| slot.name.clone()).collect(),
             asked: selection.slots.iter().map(|slot| slot.asked).collect(),
-            columns: selection.slots.iter().map(|slot| Column::new(&arrow(slot), rows)).collect(),
-            wires: Vec::new(),
+            columns,
             key: selection.key.clone(),
             order: selection.order,
             rows: 0,
@@ -104,22 +80,9 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The server says how the cells come.
-    ///
-    /// # Errors
-    /// When there are more or fewer of them than were asked for.
-    pub(super) fn begin(&mut self, wires: Vec<Wire>) -> Result<(), Stop> {
-        // Nobody asked for a column: rows are counted by a number.
-        if wires.len() != self.columns.len().max(1) {
-            let (came, wanted) = (wires.len(), self.columns.len());
-            return Err(Fault::protocol(format!("rows of {came} columns, where {wanted} were asked for")).into());
-        }
-        self.wires = wires;
-        Ok(())
-    }
-
-    pub(super) fn has_begun(&self) -> bool {
-        !self.wires.is_empty()
+    /// Bytes of the rows that are in no chunk yet.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -130,65 +93,68 @@ impl<'a> Rows<'a> {
         self.rows + self.refused.len() >= self.request.batch_rows.max(1) || self.bytes >= self.request.batch_bytes
     }
 
-    /// Takes a row behind its token; says whether it is all there. If it is not, nothing is taken.
+    /// A row of so many cells begins.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it has more or fewer than were asked for.
     #[inline]
-    pub(super) fn take(&mut self, bytes: &mut Bytes<'_>, nulls_first: bool) -> Result<bool, Stop> {
-        let nulls = if nulls_first {
-            match bytes.take(self.wires.len().div_ceil(8)) {
-                Some(nulls) => nulls,
-                None => return Ok(false),
-            }
-        } else {
-            &[]
-        };
+    pub(super) fn begin_row(&mut self, cells: usize) -> Result<(), Error> {
+        // Where nobody asked for a column, rows are counted by a number.
+        if cells != self.columns.len().max(1) {
+            let (table, wanted) = (self.request.table.table_name(), self.columns.len());
+            let why = format!("the server sends rows of {cells} columns, where {wanted} were asked for");
+            return Err(Error::failed(format!("reading {table} failed: {why}")));
+        }
         self.row.clear();
-        for (at, wire) in self.wires.iter().enumerate() {
-            let column = self.columns.get_mut(at);
-            if nulls_first && nulls.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1) {
-                if let Some(column) = column {
-                    column.take_null();
+        Ok(())
+    }
+
+    /// Takes the next cell of the row.
+    ///
+    /// # Errors
+    /// When it is of another type than its column. A cell that cannot be read is no error: its row is refused.
+    #[inline]
+    pub(super) fn take(&mut self, at: usize, cell: &Cell<'_>) -> Result<(), Error> {
+        let Some(column) = self.columns.get_mut(at) else { return Ok(()) };
+        match put(column, cell) {
+            Ok((size, taken)) => {
+                self.row.bytes += size;
+                if taken == Taken::Cut {
+                    self.row.cut.push(at);
                 }
-                self.row.bytes += 8;
-                continue;
-            }
-            let Some(cell) = cell(*wire, bytes)? else {
-                self.back_to(self.rows);
-                return Ok(false);
-            };
-            let Some(column) = column else { continue };
-            match put(column, &cell) {
-                Ok((size, taken)) => {
-                    self.row.bytes += size;
-                    if taken == Taken::Cut {
-                        self.row.cut.push(at);
-                    }
-                    if size > self.request.max_cell {
-                        let limit = self.request.max_cell;
-                        let why = format!("the cell has {size} bytes, more than the {limit} that are allowed");
-                        self.row.unreadable(at, why, &self.asked);
-                    }
-                }
-                Err(Refusal::Unreadable(why)) => {
-                    if let Cell::Text(bytes, _) | Cell::Xml(bytes) = &cell
-                        && self.key.contains(&at)
-                    {
-                        self.row.broken.push((at, format!("0x{}", decode::hex(bytes))));
-                    }
+                if size > self.request.max_cell {
+                    let limit = self.request.max_cell;
+                    let why = format!("the cell has {size} bytes, more than the {limit} that are allowed");
                     self.row.unreadable(at, why, &self.asked);
                 }
-                Err(Refusal::Misfit(misfit)) => return Err(Stop::Wrong(self.misfit(at, misfit.came))),
+            }
+            Err(Refusal::Unreadable(why)) => {
+                if let Cell::Text(bytes, _) | Cell::Xml(bytes, _) = cell
+                    && self.key.contains(&at)
+                {
+                    self.row.broken.push((at, format!("0x{}", decode::hex(bytes))));
+                }
+                self.row.unreadable(at, why, &self.asked);
+            }
+            Err(Refusal::Misfit(misfit)) => {
+                self.give_up_row();
+                return Err(self.misfit(at, misfit.came));
             }
         }
-        self.end_row().map_err(Stop::Wrong)?;
-        Ok(true)
+        Ok(())
+    }
+
+    /// Forgets the cells of a row that is not all there yet.
+    pub(super) fn give_up_row(&mut self) {
+        self.back_to(self.rows);
     }
 
     /// The row is there: it becomes one of the batch, or one of the refused.
+    ///
+    /// # Errors
+    /// When it is none of those that were asked for.
     #[inline]
-    fn end_row(&mut self) -> Result<(), Error> {
+    pub(super) fn end_row(&mut self) -> Result<(), Error> {
         if let Some(order) = self.order {
             let key = self.columns.get(order).and_then(|column| column.whole(self.rows));
             let key = key.ok_or_else(|| self.misfit(order, "something else"))?;
@@ -210,7 +176,7 @@ impl<'a> Rows<'a> {
             }
             Some((at, reason)) => {
                 let column = self.names.get(at).cloned().unwrap_or_default();
-                let key = self.key_of_last()?;
+                let key = self.key_of_last();
                 self.refused.push(RefusedRow { key, column, reason });
                 self.back_to(self.rows);
             }
@@ -223,7 +189,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The key of the row behind those that are taken, as people write it.
-    fn key_of_last(&mut self) -> Result<Vec<(String, String)>, Error> {
+    fn key_of_last(&self) -> Vec<(String, String)> {
         let row = self.rows;
         let mut key = Vec::new();
         for at in &self.key {
@@ -235,7 +201,7 @@ impl<'a> Rows<'a> {
             };
             key.push((name.clone(), text));
         }
-        Ok(key)
+        key
     }
 
     fn misfit(&self, at: usize, came: &str) -> Error {

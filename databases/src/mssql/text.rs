@@ -1,4 +1,4 @@
-//! Texts of the wire as UTF-8, appended to what is there.
+//! Texts of a server as UTF-8, appended to what is there.
 
 use encoding_rs::{DecoderResult, Encoding, UTF_16LE};
 
