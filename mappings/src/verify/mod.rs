@@ -12,6 +12,7 @@
 
 mod canonical;
 mod compare;
+mod counted;
 mod expected;
 mod form;
 mod json;
@@ -35,7 +36,8 @@ use imis_databases::{Error, ErrorKind, KeyRange, Source, plan_ranges};
 use imis_schemas::{Catalog, Engine, Table, same_name};
 
 use self::compare::{Comparison, Found, compare};
-use self::expected::{form, image_side, parts, queries, rules_compared, way};
+use self::counted::Counted;
+use self::expected::{form, image_side, parts, queries, rules_compared, rules_of, way};
 use self::reasons::Reasons;
 use self::side::{RulesSide, Side, TableSide};
 use crate::bind::{BoundMapping, BoundStep, Way};
@@ -126,9 +128,15 @@ pub async fn migration(
         tables_of(&mapping).into_iter().filter(|table| verifier.is_asked_for(table)).collect();
     verifier.every_name_is_known(&tables)?;
 
+    verifier.progress.phase("counting");
+    let sources = tables.iter().flat_map(|table| rules_of(&mapping, table));
+    let sources =
+        sources.filter(|(_, rule)| matches!(rule.way, Way::Rows(_))).filter_map(|(_, rule)| rule.source.clone());
+    let sources = (&verifier.from, sources.collect());
+    let counted = Counted::new(sources, (&verifier.to, tables.clone()), verifier.options.jobs).await?;
     // The servers add up while rows come in: neither waits for the other.
     verifier.progress.phase("comparison");
-    let totals = totals::migration(&mapping, &verifier.from, &verifier.to, &tables);
+    let totals = totals::migration(&mapping, &verifier.from, &verifier.to, &tables, &counted);
     let rows = async {
         let made = queries(
             &mapping,
@@ -140,7 +148,7 @@ pub async fn migration(
         .await?;
         let mut tasks = Vec::new();
         for table in &tables {
-            tasks.push(verifier.mapped_task(&mapping, table, &recorded, &made).await?);
+            tasks.push(verifier.mapped_task(&mapping, table, &recorded, &made, &counted));
         }
         verifier.compare(tasks).await
     };
@@ -167,16 +175,13 @@ pub async fn same_shape(
     let tables: Vec<Arc<Table>> = pairs.iter().map(|pair| Arc::clone(&pair.to)).collect();
     verifier.every_name_is_known(&tables)?;
 
+    verifier.progress.phase("counting");
+    let sources = (&verifier.from, pairs.iter().map(|pair| Arc::clone(&pair.from)).collect());
+    let counted = Counted::new(sources, (&verifier.to, tables), verifier.options.jobs).await?;
     verifier.progress.phase("comparison");
-    let totals = totals::same_shape(&pairs, &verifier.from, &verifier.to);
-    let rows = async {
-        let mut tasks = Vec::new();
-        for pair in &pairs {
-            tasks.push(verifier.plain_task(pair.clone()).await?);
-        }
-        verifier.compare(tasks).await
-    };
-    let ((mut totals, mut areas), found) = futures::try_join!(totals, rows)?;
+    let totals = totals::same_shape(&pairs, &verifier.from, &verifier.to, &counted);
+    let tasks = pairs.iter().map(|pair| verifier.plain_task(pair.clone(), &counted)).collect();
+    let ((mut totals, mut areas), found) = futures::try_join!(totals, verifier.compare(tasks))?;
     totals::explain(&mut totals, &mut areas, &found);
     verifier.end(outcome, totals, areas, found).await
 }
@@ -226,13 +231,14 @@ impl Verifier {
     }
 
     /// A table that rules fill.
-    async fn mapped_task(
+    fn mapped_task(
         &self,
         mapping: &Arc<BoundMapping>,
         table: &Arc<Table>,
         recorded: &Arc<Recorded>,
         made: &expected::Made,
-    ) -> Result<Task, Error> {
+        counted: &Counted,
+    ) -> Task {
         let (form, left_out) = form(mapping, table);
         let mut parts = parts(mapping, table, &form, made);
         let existing = mapping.existing(table).clone();
@@ -274,13 +280,13 @@ impl Verifier {
 
         let mut from_count = 0;
         for part in &mut parts {
-            from_count += match (&part.made, mapping.rules.get(part.rule).and_then(|rule| rule.source.as_ref())) {
-                (Some(made), _) => made.iter().map(|batch| batch.num_rows() as u64).sum(),
-                (None, Some(source)) => *part.counted.insert(self.from.source.count(source).await?),
-                (None, None) => 0,
+            part.counted = mapping.rules.get(part.rule).and_then(|rule| counted.from(rule.source.as_ref()?));
+            from_count += match &part.made {
+                Some(made) => made.iter().map(|batch| batch.num_rows() as u64).sum(),
+                None => part.counted.unwrap_or_default(),
             };
         }
-        let to_count = self.to.source.count(table).await?;
+        let to_count = counted.to(table);
         let keys = || rules.iter().flat_map(|(_, rule)| &rule.keys);
         let steps = |is: fn(&BoundStep) -> bool| {
             keys().filter(move |key| key.steps.iter().any(is)).map(|key| key.column.clone()).collect::<Vec<_>>()
@@ -301,7 +307,7 @@ impl Verifier {
         };
         let columns = form.columns.iter().map(|c| c.name.clone()).collect();
         let (from_split, to_split) = split.unzip();
-        Ok(Task {
+        Task {
             table: form.table.clone(),
             comparison: Comparison {
                 from: Side::Rules(RulesSide {
@@ -317,7 +323,7 @@ impl Verifier {
                     columns,
                     split: to_split,
                     max_cell: self.options.max_cell,
-                    counted: Some(to_count),
+                    counted: to_count,
                 }),
                 form: Arc::new(form),
                 before,
@@ -331,23 +337,24 @@ impl Verifier {
             from_table,
             to_table: Arc::clone(table),
             from_count,
-            to_count,
-        })
+            to_count: to_count.unwrap_or_default(),
+        }
     }
 
     /// A table that both sides have.
-    async fn plain_task(&self, pair: shape::Pair) -> Result<Task, Error> {
-        let (from_count, to_count) = (self.from.source.count(&pair.from).await?, self.to.source.count(&pair.to).await?);
-        let side = |end: &End, table: &Arc<Table>, columns: Vec<String>, split: Option<String>, counted: u64| {
-            Side::Table(TableSide {
-                source: Arc::clone(&end.source),
-                table: Arc::clone(table),
-                columns,
-                split,
-                max_cell: self.options.max_cell,
-                counted: Some(counted),
-            })
-        };
+    fn plain_task(&self, pair: shape::Pair, counted: &Counted) -> Task {
+        let (from_count, to_count) = (counted.from(&pair.from), counted.to(&pair.to));
+        let side =
+            |end: &End, table: &Arc<Table>, columns: Vec<String>, split: Option<String>, counted: Option<u64>| {
+                Side::Table(TableSide {
+                    source: Arc::clone(&end.source),
+                    table: Arc::clone(table),
+                    columns,
+                    split,
+                    max_cell: self.options.max_cell,
+                    counted,
+                })
+            };
         let reasons = Reasons {
             recorded: Arc::new(Recorded::nothing()),
             table: pair.to.name.clone(),
@@ -359,7 +366,7 @@ impl Verifier {
             migration: false,
         };
         let (from_split, to_split) = pair.split.clone().unzip();
-        Ok(Task {
+        Task {
             table: pair.form.table.clone(),
             comparison: Comparison {
                 from: side(&self.from, &pair.from, pair.from_columns, from_split, from_count),
@@ -373,11 +380,11 @@ impl Verifier {
             },
             rules: Vec::new(),
             left_out: Vec::new(),
-            from_count,
-            to_count,
+            from_count: from_count.unwrap_or_default(),
+            to_count: to_count.unwrap_or_default(),
             from_table: Some(pair.from),
             to_table: pair.to,
-        })
+        }
     }
 
     /// Compares all tables; the ranges of all of them share the jobs.

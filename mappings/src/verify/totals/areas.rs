@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use imis_databases::{Error, ErrorKind};
-use imis_schemas::{Column, Table, same_name};
+use imis_databases::{Answer, Error, ErrorKind};
+use imis_schemas::{Column, DataType, Engine, Table, same_name};
 use serde::Deserialize;
 
 use super::super::canonical::Plain;
@@ -37,14 +37,14 @@ struct Total {
     sum: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 enum By {
     Column(String),
     Part(PartOf),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PartOf {
     current: Option<String>,
@@ -73,6 +73,22 @@ impl By {
         }
     }
 
+    /// How many groups there are at most, as far as the type of the target's column tells.
+    fn most(&self, base: &Resolved) -> u64 {
+        let Some((name, part, _)) = self.parts() else { return u64::MAX };
+        let Ok((_, column)) = pick(base, name) else { return u64::MAX };
+        match (part, column.data_type(Engine::Postgres)) {
+            (Part::Current, _) => 2,
+            // Two hundred years, which is what birthdays come to.
+            (Part::Year, _) => 200,
+            (Part::Month, _) => 200 * 12,
+            (Part::Whole, DataType::Boolean) => 3,
+            // A letter or a digit.
+            (Part::Whole, data_type) if data_type.length() == Some(1) => 64,
+            (Part::Whole, _) => u64::MAX,
+        }
+    }
+
     fn name(&self) -> String {
         match self.parts() {
             Some((_, Part::Current, _)) => "in force".to_owned(),
@@ -85,6 +101,7 @@ impl By {
 }
 
 /// A table of both sides: which columns of the source and of the target belong together.
+#[derive(Clone)]
 pub(crate) struct Resolved {
     pub(crate) from: Arc<Table>,
     pub(crate) to: Arc<Table>,
@@ -114,12 +131,11 @@ pub(crate) async fn totals(
     resolve: &(dyn Fn(&str) -> Option<Resolved> + Sync),
 ) -> Result<Vec<AreaTotal>, Error> {
     let mut found = Vec::new();
+    let mut questions: Vec<Question<'_>> = Vec::new();
     for area in &file().areas {
         for total in &area.totals {
             // Another kind of database, or a table that was not asked for.
-            if resolve(&total.table).is_none() {
-                continue;
-            }
+            let Some(base) = resolve(&total.table) else { continue };
             let figures = std::iter::once("rows".to_owned()).chain(total.sum.iter().map(|c| format!("sum of {c}")));
             let mut outcome = AreaTotal {
                 area: area.area.clone(),
@@ -133,15 +149,46 @@ pub(crate) async fn totals(
                 differ: 0,
                 status: Status::Equal,
             };
-            match total.statements(speakers, resolve) {
-                Err(why) => outcome.status = Status::NotComputed(why),
-                Ok((one, other)) => match ask(speakers, total, &one, &other).await {
-                    Ok((one, other)) => total.judge(&one, &other, &mut outcome),
-                    Err(error) if error.kind() == ErrorKind::Unreachable => return Err(error),
-                    Err(error) => outcome.status = Status::NotComputed(error.to_string()),
-                },
+            let asked = questions.iter_mut().find(|question| question.takes(total, &base));
+            let asked = match asked {
+                Some(question) => question.add(total, found.len(), resolve),
+                None => {
+                    let mut question = Question::new(speakers, &total.table, &base);
+                    let added = question.add(total, found.len(), resolve);
+                    questions.extend(added.is_ok().then_some(question));
+                    added
+                }
+            };
+            if let Err(why) = asked {
+                outcome.status = Status::NotComputed(why);
             }
             found.push(outcome);
+        }
+    }
+    while let Some(question) = questions.pop() {
+        let answers = question.ask().await;
+        match &answers {
+            Err(error) if error.kind() == ErrorKind::Unreachable => return answers.map(|_| found),
+            // One that a server cannot answer does not take the others along.
+            Err(_) if question.places.len() > 1 => {
+                for place in &question.places {
+                    let mut alone = Question::new(speakers, question.table, &question.base);
+                    // What could be asked together can be asked alone.
+                    questions.extend(alone.add(place.total, place.at, resolve).is_ok().then_some(alone));
+                }
+                continue;
+            }
+            _ => {}
+        }
+        for place in &question.places {
+            let Some(outcome) = found.get_mut(place.at) else { continue };
+            match &answers {
+                Ok((one, other)) => {
+                    let groups = |answer| place.groups(answer, question.by.len());
+                    place.total.judge(&groups(one), &groups(other), outcome);
+                }
+                Err(error) => outcome.status = Status::NotComputed(error.to_string()),
+            }
         }
     }
     Ok(found)
@@ -150,20 +197,47 @@ pub(crate) async fn totals(
 /// Groups by their folded names, with their figures.
 type Groups = BTreeMap<Vec<Option<String>>, Vec<Option<Plain>>>;
 
-async fn ask(speakers: &(Speaker, Speaker), total: &Total, one: &str, other: &str) -> Result<(Groups, Groups), Error> {
-    let doing = format!("computing the total \"{}\"", total.title);
-    let (one, other) = futures::try_join!(speakers.0.ask(&doing, one), speakers.1.ask(&doing, other))?;
-    let groups = |answer: imis_databases::Answer| {
+/// Rows are grouped by at most so many groups at once, as far as the types of the columns tell.
+const TOGETHER: u64 = 250_000;
+
+/// One statement for each side, which answers the totals of a table that go together: the rows are read once, grouped by
+/// everything that one of the totals is grouped by, and what each total asked for is put together from the groups here.
+struct Question<'a> {
+    table: &'a str,
+    base: Resolved,
+    sides: [Statement<'a>; 2],
+    joined: Vec<Resolved>,
+    /// What the rows are grouped by.
+    by: Vec<&'a By>,
+    /// The columns that are added up.
+    sums: Vec<&'a str>,
+    places: Vec<Place<'a>>,
+}
+
+/// A total and where it finds its answer.
+struct Place<'a> {
+    total: &'a Total,
+    /// Its place among the outcomes.
+    at: usize,
+    /// Which of the question's groups and which of its sums are its own.
+    by: Vec<usize>,
+    sums: Vec<usize>,
+}
+
+impl Place<'_> {
+    /// What the answer says about this total. A row of it has so many groups, then the number of rows, then the sums.
+    fn groups(&self, answer: &Answer, width: usize) -> Groups {
         let mut groups = Groups::new();
         for row in answer {
-            let (by, figures) = row.split_at(total.by.len().min(row.len()));
+            let cell = |at: &usize| row.get(*at).cloned().flatten();
             // SQL Server takes `m`, `M` and `M ` for one; so do we.
-            let fold = |text: &String| match Plain::parse(text) {
+            let fold = |text: String| match Plain::parse(&text) {
                 Some(plain) => plain.text(),
                 None => text.trim_end().to_uppercase(),
             };
-            let by = by.iter().map(|text| text.as_ref().map(fold)).collect();
-            let figures = figures.iter().map(|text| Plain::parse(text.as_deref().unwrap_or("0")));
+            let by = self.by.iter().map(|at| cell(at).map(fold)).collect();
+            let figures = std::iter::once(width).chain(self.sums.iter().map(|at| width + 1 + at));
+            let figures = figures.map(|at| Plain::parse(cell(&at).as_deref().unwrap_or("0")));
             let entry: &mut Vec<Option<Plain>> = groups.entry(by).or_default();
             for (at, figure) in figures.enumerate() {
                 match entry.get_mut(at) {
@@ -173,72 +247,124 @@ async fn ask(speakers: &(Speaker, Speaker), total: &Total, one: &str, other: &st
             }
         }
         groups
-    };
-    Ok((groups(one), groups(other)))
+    }
 }
 
-impl Total {
-    /// The statement for each side.
-    fn statements(
-        &self,
-        speakers: &(Speaker, Speaker),
-        resolve: &(dyn Fn(&str) -> Option<Resolved> + Sync),
-    ) -> Result<(String, String), String> {
-        let base = resolve(&self.table).ok_or_else(|| format!("no table {}", self.table))?;
-        let mut joined: Vec<Resolved> = Vec::new();
+impl<'a> Question<'a> {
+    fn new(speakers: &'a (Speaker, Speaker), table: &'a str, base: &Resolved) -> Self {
         let mut sides = [Statement::new(&speakers.0), Statement::new(&speakers.1)];
         sides[0].from = format!("{} t", speakers.0.table(&base.from));
         sides[1].from = format!("{} t", speakers.1.table(&base.to));
-        let pick = |resolved: &Resolved, name: &str| -> Result<(Column, Column), String> {
-            let found = resolved.columns.iter().find(|(_, target)| same_name(&target.name, name));
-            found.cloned().ok_or_else(|| format!("the source has {}.{name} not as a plain column", resolved.to.name))
-        };
-        for by in &self.by {
-            let Some((name, part, through)) = by.parts() else {
-                return Err("it is not grouped by anything".to_owned());
-            };
-            let mut alias = "t".to_owned();
-            let mut at: Option<usize> = None;
-            for step in through {
-                let said = step.split_once('=').map(|(key, to)| (key.trim(), to.trim()));
-                let Some((key, (table, column))) = said.and_then(|(key, to)| Some((key, to.split_once('.')?))) else {
-                    return Err(format!("`{step}` is no step: write KEY = TABLE.COLUMN"));
-                };
-                let next = resolve(table).ok_or_else(|| format!("no table {table}"))?;
-                let here = at.and_then(|at| joined.get(at)).unwrap_or(&base);
-                let (own, referred) = (pick(here, key)?, pick(&next, column)?);
-                let new = format!("j{}", joined.len());
-                for (side, (own, referred, table)) in
-                    sides.iter_mut().zip([(&own.0, &referred.0, &next.from), (&own.1, &referred.1, &next.to)])
-                {
-                    let speaker = side.speaker;
-                    side.from.push_str(&format!(
-                        " LEFT JOIN {} {new} ON {} = {}",
-                        speaker.table(table),
-                        speaker.column(&alias, own),
-                        speaker.column(&new, referred)
-                    ));
-                }
-                at = Some(joined.len());
-                joined.push(next);
-                alias = new;
-            }
-            let here = at.and_then(|at| joined.get(at)).unwrap_or(&base);
-            let (own, target) = pick(here, name)?;
-            for (side, column) in sides.iter_mut().zip([&own, &target]) {
-                side.groups.push(side.speaker.group(&alias, column, part));
-            }
-        }
-        for name in &self.sum {
-            let (own, target) = pick(&base, name)?;
-            for (side, column) in sides.iter_mut().zip([&own, &target]) {
-                side.sums.push(side.speaker.number("t", column));
-            }
-        }
-        let [one, other] = sides;
-        Ok((one.text(), other.text()))
+        let base = base.clone();
+        Question { table, base, sides, joined: Vec::new(), by: Vec::new(), sums: Vec::new(), places: Vec::new() }
     }
 
+    /// Whether a total can be answered with the others: it is about the same table alone, and the groups stay few.
+    fn takes(&self, total: &Total, base: &Resolved) -> bool {
+        let follows = |by: &&By| by.parts().is_none_or(|(_, _, through)| !through.is_empty());
+        if self.table != total.table || self.by.iter().chain(&total.by.iter().collect::<Vec<_>>()).any(follows) {
+            return false;
+        }
+        let new = total.by.iter().filter(|by| !self.by.contains(by));
+        let most = self.by.iter().copied().chain(new).map(|by| by.most(base));
+        most.fold(1, u64::saturating_mul) <= TOGETHER
+    }
+
+    /// Adds a total.
+    ///
+    /// # Errors
+    /// Why it cannot be computed.
+    fn add(
+        &mut self,
+        total: &'a Total,
+        at: usize,
+        resolve: &(dyn Fn(&str) -> Option<Resolved> + Sync),
+    ) -> Result<(), String> {
+        let mut place = Place { total, at, by: Vec::new(), sums: Vec::new() };
+        for by in &total.by {
+            let known = self.by.iter().position(|known| *known == by);
+            place.by.push(match known {
+                Some(position) => position,
+                None => {
+                    self.group(by, resolve)?;
+                    self.by.push(by);
+                    self.by.len() - 1
+                }
+            });
+        }
+        for name in &total.sum {
+            let known = self.sums.iter().position(|known| known == name);
+            place.sums.push(match known {
+                Some(position) => position,
+                None => {
+                    let (own, target) = pick(&self.base, name)?;
+                    for (side, column) in self.sides.iter_mut().zip([&own, &target]) {
+                        side.sums.push(side.speaker.number("t", column));
+                    }
+                    self.sums.push(name);
+                    self.sums.len() - 1
+                }
+            });
+        }
+        self.places.push(place);
+        Ok(())
+    }
+
+    /// Groups the rows by one more thing, following its keys.
+    fn group(&mut self, by: &By, resolve: &(dyn Fn(&str) -> Option<Resolved> + Sync)) -> Result<(), String> {
+        let Some((name, part, through)) = by.parts() else {
+            return Err("it is not grouped by anything".to_owned());
+        };
+        let mut alias = "t".to_owned();
+        let mut at: Option<usize> = None;
+        for step in through {
+            let said = step.split_once('=').map(|(key, to)| (key.trim(), to.trim()));
+            let Some((key, (table, column))) = said.and_then(|(key, to)| Some((key, to.split_once('.')?))) else {
+                return Err(format!("`{step}` is no step: write KEY = TABLE.COLUMN"));
+            };
+            let next = resolve(table).ok_or_else(|| format!("no table {table}"))?;
+            let here = at.and_then(|at| self.joined.get(at)).unwrap_or(&self.base);
+            let (own, referred) = (pick(here, key)?, pick(&next, column)?);
+            let new = format!("j{}", self.joined.len());
+            for (side, (own, referred, table)) in
+                self.sides.iter_mut().zip([(&own.0, &referred.0, &next.from), (&own.1, &referred.1, &next.to)])
+            {
+                let speaker = side.speaker;
+                side.from.push_str(&format!(
+                    " LEFT JOIN {} {new} ON {} = {}",
+                    speaker.table(table),
+                    speaker.column(&alias, own),
+                    speaker.column(&new, referred)
+                ));
+            }
+            at = Some(self.joined.len());
+            self.joined.push(next);
+            alias = new;
+        }
+        let here = at.and_then(|at| self.joined.get(at)).unwrap_or(&self.base);
+        let (own, target) = pick(here, name)?;
+        for (side, column) in self.sides.iter_mut().zip([&own, &target]) {
+            side.groups.push(side.speaker.group(&alias, column, part));
+        }
+        Ok(())
+    }
+
+    async fn ask(&self) -> Result<(Answer, Answer), Error> {
+        let titles: Vec<String> = self.places.iter().map(|place| format!("\"{}\"", place.total.title)).collect();
+        let doing = format!("computing the total {}", titles.join(" and "));
+        let [one, other] = &self.sides;
+        let (of_one, of_other) = (one.text(), other.text());
+        futures::try_join!(one.speaker.ask(&doing, &of_one), other.speaker.ask(&doing, &of_other))
+    }
+}
+
+/// A column of both sides.
+fn pick(resolved: &Resolved, name: &str) -> Result<(Column, Column), String> {
+    let found = resolved.columns.iter().find(|(_, target)| same_name(&target.name, name));
+    found.cloned().ok_or_else(|| format!("the source has {}.{name} not as a plain column", resolved.to.name))
+}
+
+impl Total {
     fn judge(&self, one: &Groups, other: &Groups, outcome: &mut AreaTotal) {
         let texts = |figures: Option<&Vec<Option<Plain>>>| -> Vec<Option<String>> {
             figures.map(|figures| figures.iter().map(|f| f.as_ref().map(Plain::text)).collect()).unwrap_or_default()

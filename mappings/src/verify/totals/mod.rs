@@ -1,4 +1,4 @@
-//! Control totals: each server computes its own, in its own SQL, before a row is read.
+//! Control totals: each server computes its own, in its own SQL, beside the rows that are compared.
 
 mod areas;
 mod sql;
@@ -11,6 +11,7 @@ use imis_schemas::{Column, Table};
 use self::sql::{Measure, Speaker, measures, normal};
 use super::canonical::Kind;
 use super::compare::Found;
+use super::counted::Counted;
 use super::expected::{rules_of, way};
 use super::outcome::{AreaTotal, ColumnTotal, Status, TableVerdict};
 use super::tally::{Figures, Unit};
@@ -43,6 +44,7 @@ pub(crate) async fn migration(
     from: &End,
     to: &End,
     tables: &[Arc<Table>],
+    counted: &Counted,
 ) -> Result<(Vec<ColumnTotal>, Vec<AreaTotal>), Error> {
     let twins = tables.iter().filter_map(|table| {
         let (source, columns) = carried(mapping, table)?;
@@ -62,7 +64,7 @@ pub(crate) async fn migration(
         })
     });
     let speakers = (Speaker::new(from).await?, Speaker::new(to).await?);
-    let totals = of_columns(&speakers, from, to, twins.collect()).await?;
+    let totals = of_columns(&speakers, twins.collect(), counted).await?;
     let resolve = |table: &str| {
         let target = tables.iter().find(|t| imis_schemas::same_name(&t.name, table))?;
         let (source, columns) = carried(mapping, target)?;
@@ -91,6 +93,7 @@ pub(crate) async fn same_shape(
     pairs: &[shape::Pair],
     from: &End,
     to: &End,
+    counted: &Counted,
 ) -> Result<(Vec<ColumnTotal>, Vec<AreaTotal>), Error> {
     let columns_of = |pair: &shape::Pair| -> Vec<(Column, Column, Kind)> {
         let names = pair.from_columns.iter().zip(&pair.to_columns).zip(&pair.form.columns);
@@ -110,7 +113,7 @@ pub(crate) async fn same_shape(
             .collect(),
     });
     let speakers = (Speaker::new(from).await?, Speaker::new(to).await?);
-    let totals = of_columns(&speakers, from, to, twins.collect()).await?;
+    let totals = of_columns(&speakers, twins.collect(), counted).await?;
     let resolve = |table: &str| {
         let pair = pairs.iter().find(|pair| imis_schemas::same_name(&pair.to.name, table))?;
         let columns = columns_of(pair).into_iter().map(|(from, to, _)| (from, to)).collect();
@@ -121,17 +124,12 @@ pub(crate) async fn same_shape(
 
 async fn of_columns(
     speakers: &(Speaker, Speaker),
-    from: &End,
-    to: &End,
     twins: Vec<Twins>,
+    counted: &Counted,
 ) -> Result<Vec<ColumnTotal>, Error> {
     let mut totals = Vec::new();
     for twins in twins {
-        // Who has many rows on one side has many; the other need not be asked.
-        let mut rows = from.source.count(&twins.from).await?;
-        if rows <= CHEAP {
-            rows = rows.max(to.source.count(&twins.to).await?);
-        }
+        let rows = counted.from(&twins.from).max(counted.to(&twins.to)).unwrap_or_default();
         let mut asked: Vec<Option<(&Twin, Measure)>> = vec![None];
         for twin in &twins.columns {
             let may_be_null = twin.from.nullable || twin.to.nullable;
