@@ -452,7 +452,7 @@ impl Comparison {
         at: usize,
     ) -> Result<Vec<String>, Error> {
         let (a, b) = (self.form.cells(one)?, self.form.cells(other)?);
-        let bytes = |cells: &super::canonical::Cells<'_>, row| {
+        let bytes = |cells: &super::cells::Cells<'_>, row| {
             let mut out = Vec::new();
             cells.put(row, &mut out);
             out

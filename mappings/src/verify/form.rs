@@ -6,7 +6,8 @@ use arrow::record_batch::RecordBatch;
 use imis_databases::{Error, ErrorKind};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::canonical::{Cells, Kind};
+use super::canonical::Kind;
+use super::cells::{Cells, Rows};
 use super::pile::Record;
 
 /// A column of both sides.
@@ -83,29 +84,23 @@ impl Form {
             _ => None,
         };
         let whole = whole.as_ref().map(|keys| keys.as_primitive::<Int64Type>());
-        let mut row_bytes = Vec::with_capacity(1024);
         let mut key_bytes = Vec::with_capacity(64);
-        for row in 0..batch.num_rows() {
-            row_bytes.clear();
-            for column in &cells {
-                column.put(row, &mut row_bytes);
-            }
-            let hash = xxh3_128(&row_bytes);
+        Rows::new(cells).each(batch.num_rows(), |rows, row, bytes| {
+            let hash = xxh3_128(bytes);
             let id = match (&self.identity, whole) {
                 (_, Some(keys)) if arrow::array::Array::is_valid(keys, row) => ordered(keys.value(row)),
                 (_, Some(_)) => u128::MAX,
                 (Identity::Hashed(places), _) => {
                     key_bytes.clear();
-                    for column in places.iter().filter_map(|at| cells.get(*at)) {
+                    for column in places.iter().filter_map(|at| rows.column(*at)) {
                         column.put(row, &mut key_bytes);
                     }
                     xxh3_128(&key_bytes)
                 }
                 _ => hash,
             };
-            each(row, Record { id, hash })?;
-        }
-        Ok(())
+            each(row, Record { id, hash })
+        })
     }
 }
 

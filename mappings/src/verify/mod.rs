@@ -11,6 +11,7 @@
 //! ```
 
 mod canonical;
+mod cells;
 mod compare;
 mod counted;
 mod expected;
