@@ -189,6 +189,11 @@ pub trait Source: Send + Sync {
     /// How many rows the server counts in a table.
     async fn count(&self, table: &Table) -> Result<u64, Error>;
 
+    /// How many rows a table has at most, where the server knows that without counting them. It may be many times what it has.
+    async fn rows_at_most(&self, _table: &Table) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
+
     /// The least and the greatest value of an integer column; `None` when the table is empty.
     async fn bounds(&self, table: &Table, column: &str) -> Result<Option<(i64, i64)>, Error>;
 

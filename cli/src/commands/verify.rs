@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use imis_databases::Location;
+use imis_databases::consistency::Wish;
 use imis_databases::snapshot::SnapshotSource;
 use imis_mappings::verify::{self, End, Options, Recorded, Verification};
 use imis_reports::mask::Values;
 use imis_reports::terminal::Style;
 use imis_schemas::{Catalog, Engine};
 
-use crate::args::{DEFAULT_PACK, Level, Verify};
+use crate::args::{DEFAULT_PACK, Verify};
 use crate::commands::Session;
 use crate::commands::plan::{bind_live, modular, namespace};
 use crate::exit::{DATA, DONE, Failure};
 use crate::show;
 
 pub(crate) async fn verify(args: Verify, session: &Session) -> Result<u8, Failure> {
-    let (from, to) = (end(&args.from, args.consistency, session).await?, to(&args, session).await?);
+    let (from, to) = ends(&args, session).await?;
     let options = Options {
         jobs: args.jobs,
         tables: args.tables.clone(),
@@ -44,19 +45,26 @@ pub(crate) async fn verify(args: Verify, session: &Session) -> Result<u8, Failur
     conclude(&found, &args, session)
 }
 
+/// Opens both ends: two servers beside each other.
+async fn ends(args: &Verify, session: &Session) -> Result<((Location, End), (Location, End)), Failure> {
+    let (from, to) = (session.location(&args.from)?, session.location(&args.to)?);
+    // The option is about legacy systems; a PostgreSQL gives all its connections one snapshot unless imis.yaml says otherwise.
+    let of_to = args.consistency.filter(|_| matches!(to, Location::Mssql(_)));
+    let (wish, wish_of_to) = (session.wish(&args.from, args.consistency), session.wish(&args.to, of_to));
+    // Scripts show how far they have come, and that one by one.
+    if matches!(from, Location::Scripts(_)) {
+        return Ok((end(from, wish, session).await?, end(to, wish_of_to, session).await?));
+    }
+    let (from, to) = futures::join!(end(from, wish, session), end(to, wish_of_to, session));
+    Ok((from?, to?))
+}
+
 /// Opens a location and describes it.
-async fn end(text: &str, level: Option<Level>, session: &Session) -> Result<(Location, End), Failure> {
-    let location = session.location(text)?;
-    let source = session.open_as(&location, session.wish(text, level)).await?;
+async fn end(location: Location, wish: Wish, session: &Session) -> Result<(Location, End), Failure> {
+    let source = session.open_as(&location, wish).await?;
     let catalog = source.catalog().await?;
     let name = location.to_string();
     Ok((location, End { source, catalog, name }))
-}
-
-/// The option is about legacy systems; a PostgreSQL gives all its connections one snapshot unless imis.yaml says otherwise.
-async fn to(args: &Verify, session: &Session) -> Result<(Location, End), Failure> {
-    let is_sql_server = matches!(session.location(&args.to)?, Location::Mssql(_));
-    end(&args.to, args.consistency.filter(|_| is_sql_server), session).await
 }
 
 async fn migration(

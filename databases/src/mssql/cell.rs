@@ -64,7 +64,7 @@ pub(super) enum Refusal {
 /// Puts a cell into a column; gives how many bytes it has.
 #[inline]
 pub(super) fn put(column: &mut Column, cell: &Cell<'_>) -> Result<(usize, Taken), Refusal> {
-    if *cell == Cell::Null {
+    if matches!(cell, Cell::Null) {
         column.take_null();
         return Ok((8, Taken::Whole));
     }

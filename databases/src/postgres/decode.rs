@@ -158,7 +158,7 @@ impl Decoder {
     pub(super) fn feed(&mut self, bytes: &Bytes) -> Result<(), Error> {
         if self.started && self.buffer.is_empty() {
             // A server sends whole rows, and so nothing is gathered.
-            let rest = self.rows_of(bytes)?;
+            let rest = self.whole_rows(bytes)?;
             self.buffer.extend_from_slice(bytes.get(rest..).unwrap_or_default());
             return self.bounded();
         }
@@ -181,6 +181,62 @@ impl Decoder {
         gathered.advance(rest);
         self.buffer = gathered;
         self.bounded()
+    }
+
+    /// The same as [`Decoder::rows_of`] where rows are nearly always complete: a row is decoded as it is walked through.
+    fn whole_rows(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+        let mut at = 0;
+        while !self.ended {
+            let rest = bytes.get(at..).unwrap_or_default();
+            match self.walk(rest) {
+                Some(length) => at += length,
+                // It is not, or has a field that cannot be read.
+                None => match self.row_length(rest)? {
+                    Some(length) => {
+                        self.row(rest.get(..length).unwrap_or_default())?;
+                        at += length;
+                    }
+                    None => break,
+                },
+            }
+        }
+        Ok(at)
+    }
+
+    /// Decodes the row at the beginning and gives its length; takes nothing of one that has not come whole or cannot be read.
+    fn walk(&mut self, bytes: &[u8]) -> Option<usize> {
+        let Some((fields, mut rest)) = bytes.split_first_chunk::<2>() else { return None };
+        if usize::try_from(i16::from_be_bytes(*fields)).ok() != Some(self.columns.len()) {
+            return None;
+        }
+        for (column, form) in &mut self.values {
+            let taken = match rest.split_first_chunk::<4>() {
+                None => false,
+                Some((length, after)) => match usize::try_from(i32::from_be_bytes(*length)) {
+                    Err(_) => {
+                        column.take_null();
+                        rest = after;
+                        true
+                    }
+                    Ok(length) => match after.split_at_checked(length) {
+                        Some((field, after)) if length <= self.max_cell => {
+                            rest = after;
+                            put(column, *form, field).is_ok()
+                        }
+                        _ => false,
+                    },
+                },
+            };
+            if !taken {
+                self.values.iter_mut().for_each(|(column, _)| column.truncate(self.rows));
+                return None;
+            }
+        }
+        let length = bytes.len() - rest.len();
+        self.bytes += length;
+        self.seen += 1;
+        self.rows += 1;
+        Some(length)
     }
 
     /// Decodes the rows that are complete, and says where the first one begins that is not.

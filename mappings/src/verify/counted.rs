@@ -9,24 +9,63 @@ use imis_schemas::{Table, TableName};
 
 use super::End;
 
-/// The rows of tables, as their servers count them.
+/// In tables up to this size nothing is spared: they are counted on both sides, and so are their distinct values.
+pub(crate) const CHEAP: u64 = 200_000;
+/// A row of an openIMIS table takes about eight times what the smallest row there can be takes.
+const USUAL: u64 = 8;
+
+/// A table of the target, and those of the source that its rows come from.
+pub(crate) struct Asked {
+    pub(crate) from: Vec<Arc<Table>>,
+    pub(crate) to: Arc<Table>,
+}
+
+/// The rows of tables.
 pub(crate) struct Counted {
     from: HashMap<TableName, u64>,
-    to: HashMap<TableName, u64>,
+    to: HashMap<TableName, Target>,
+}
+
+/// The rows of a table of the target.
+#[derive(Clone, Copy)]
+struct Target {
+    rows: u64,
+    at_most: u64,
 }
 
 impl Counted {
-    /// Counts these tables of the two ends, so many at once on each.
+    /// Counts these tables, so many at once on each end. A table of the target that gets more than a few rows is not counted, as
+    /// long as its server knows how many it can have at most: the totals count it, and nothing else needs the number.
     ///
     /// # Errors
     /// When a server does not answer.
-    pub(crate) async fn new(
-        (from, from_tables): (&End, Vec<Arc<Table>>),
-        (to, to_tables): (&End, Vec<Arc<Table>>),
-        jobs: usize,
-    ) -> Result<Self, Error> {
-        let (from, to) = futures::try_join!(count(from, from_tables, jobs), count(to, to_tables, jobs))?;
-        Ok(Counted { from, to })
+    pub(crate) async fn new(from: &End, to: &End, asked: &[Asked], jobs: usize) -> Result<Self, Error> {
+        // A table that several rules read is counted once.
+        let sources: HashMap<TableName, &Arc<Table>> =
+            asked.iter().flat_map(|asked| &asked.from).map(|table| (table.table_name(), table)).collect();
+        let sources: HashMap<TableName, u64> = stream::iter(sources)
+            .map(|(name, table)| async move { Ok::<_, Error>((name, from.source.count(table).await?)) })
+            .buffer_unordered(jobs.max(1))
+            .try_collect()
+            .await?;
+        let rows = |asked: &Asked| asked.from.iter().filter_map(|table| sources.get(&table.table_name())).sum::<u64>();
+        let targets = asked.iter().map(|asked| (rows(asked), &asked.to)).collect::<Vec<_>>();
+        let targets = stream::iter(targets)
+            .map(|(rows, table)| async move {
+                let bound = if rows > CHEAP { to.source.rows_at_most(table).await? } else { None };
+                let target = match bound {
+                    Some(at_most) => Target { rows: rows.max(at_most / USUAL), at_most },
+                    None => {
+                        let rows = to.source.count(table).await?;
+                        Target { rows, at_most: rows }
+                    }
+                };
+                Ok::<_, Error>((table.table_name(), target))
+            })
+            .buffer_unordered(jobs.max(1))
+            .try_collect()
+            .await?;
+        Ok(Counted { from: sources, to: targets })
     }
 
     /// The rows of a table of the source; `None` where nobody asked.
@@ -34,18 +73,13 @@ impl Counted {
         self.from.get(&table.table_name()).copied()
     }
 
-    /// The rows of a table of the target; `None` where nobody asked.
-    pub(crate) fn to(&self, table: &Table) -> Option<u64> {
-        self.to.get(&table.table_name()).copied()
+    /// The rows of a table of the target: counted where there are few on both sides, about so many where there are not.
+    pub(crate) fn to(&self, table: &Table) -> u64 {
+        self.to.get(&table.table_name()).map_or(0, |target| target.rows)
     }
-}
 
-async fn count(end: &End, tables: Vec<Arc<Table>>, jobs: usize) -> Result<HashMap<TableName, u64>, Error> {
-    // A table that several rules read is counted once.
-    let tables: HashMap<TableName, Arc<Table>> = tables.into_iter().map(|table| (table.table_name(), table)).collect();
-    stream::iter(tables)
-        .map(|(name, table)| async move { Ok::<_, Error>((name, end.source.count(&table).await?)) })
-        .buffer_unordered(jobs.max(1))
-        .try_collect()
-        .await
+    /// How many rows a table of the target has at most; `None` where nobody asked.
+    pub(crate) fn to_at_most(&self, table: &Table) -> Option<u64> {
+        self.to.get(&table.table_name()).map(|target| target.at_most)
+    }
 }

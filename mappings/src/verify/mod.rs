@@ -37,7 +37,7 @@ use imis_databases::{Error, ErrorKind, KeyRange, Source, plan_ranges};
 use imis_schemas::{Catalog, Engine, Table, same_name};
 
 use self::compare::{Comparison, Found, compare};
-use self::counted::Counted;
+use self::counted::{Asked, Counted};
 use self::expected::{form, image_side, parts, queries, rules_compared, rules_of, way};
 use self::reasons::Reasons;
 use self::side::{RulesSide, Side, TableSide};
@@ -102,7 +102,7 @@ struct Task {
     /// The table of each side by which it is counted and split, where there is one.
     from_table: Option<Arc<Table>>,
     to_table: Arc<Table>,
-    /// Rows that each server counts.
+    /// Rows of each side, as far as they were counted.
     from_count: u64,
     to_count: u64,
 }
@@ -130,11 +130,11 @@ pub async fn migration(
     verifier.every_name_is_known(&tables)?;
 
     verifier.progress.phase("counting");
-    let sources = tables.iter().flat_map(|table| rules_of(&mapping, table));
-    let sources =
-        sources.filter(|(_, rule)| matches!(rule.way, Way::Rows(_))).filter_map(|(_, rule)| rule.source.clone());
-    let sources = (&verifier.from, sources.collect());
-    let counted = Counted::new(sources, (&verifier.to, tables.clone()), verifier.options.jobs).await?;
+    let asked = tables.iter().map(|table| {
+        let rules = rules_of(&mapping, table).filter(|(_, rule)| matches!(rule.way, Way::Rows(_)));
+        Asked { from: rules.filter_map(|(_, rule)| rule.source.clone()).collect(), to: Arc::clone(table) }
+    });
+    let counted = verifier.counted(asked).await?;
     // The servers add up while rows come in: neither waits for the other.
     verifier.progress.phase("comparison");
     let totals = totals::migration(&mapping, &verifier.from, &verifier.to, &tables, &counted);
@@ -177,8 +177,8 @@ pub async fn same_shape(
     verifier.every_name_is_known(&tables)?;
 
     verifier.progress.phase("counting");
-    let sources = (&verifier.from, pairs.iter().map(|pair| Arc::clone(&pair.from)).collect());
-    let counted = Counted::new(sources, (&verifier.to, tables), verifier.options.jobs).await?;
+    let asked = pairs.iter().map(|pair| Asked { from: vec![Arc::clone(&pair.from)], to: Arc::clone(&pair.to) });
+    let counted = verifier.counted(asked).await?;
     verifier.progress.phase("comparison");
     let totals = totals::same_shape(&pairs, &verifier.from, &verifier.to, &counted);
     let tasks = pairs.iter().map(|pair| verifier.plain_task(pair.clone(), &counted)).collect();
@@ -212,6 +212,10 @@ impl Verifier {
             shape: Vec::new(),
             notes: Vec::new(),
         })
+    }
+
+    async fn counted(&self, asked: impl Iterator<Item = Asked>) -> Result<Counted, Error> {
+        Counted::new(&self.from, &self.to, &asked.collect::<Vec<_>>(), self.options.jobs).await
     }
 
     fn is_asked_for(&self, table: &Table) -> bool {
@@ -287,7 +291,6 @@ impl Verifier {
                 None => part.counted.unwrap_or_default(),
             };
         }
-        let to_count = counted.to(table);
         let keys = || rules.iter().flat_map(|(_, rule)| &rule.keys);
         let steps = |is: fn(&BoundStep) -> bool| {
             keys().filter(move |key| key.steps.iter().any(is)).map(|key| key.column.clone()).collect::<Vec<_>>()
@@ -324,7 +327,7 @@ impl Verifier {
                     columns,
                     split: to_split,
                     max_cell: self.options.max_cell,
-                    counted: to_count,
+                    at_most: counted.to_at_most(table),
                 }),
                 form: Arc::new(form),
                 before,
@@ -338,22 +341,23 @@ impl Verifier {
             from_table,
             to_table: Arc::clone(table),
             from_count,
-            to_count: to_count.unwrap_or_default(),
+            to_count: counted.to(table),
         }
     }
 
     /// A table that both sides have.
     fn plain_task(&self, pair: shape::Pair, counted: &Counted) -> Task {
         let (from_count, to_count) = (counted.from(&pair.from), counted.to(&pair.to));
+        let to_at_most = counted.to_at_most(&pair.to);
         let side =
-            |end: &End, table: &Arc<Table>, columns: Vec<String>, split: Option<String>, counted: Option<u64>| {
+            |end: &End, table: &Arc<Table>, columns: Vec<String>, split: Option<String>, at_most: Option<u64>| {
                 Side::Table(TableSide {
                     source: Arc::clone(&end.source),
                     table: Arc::clone(table),
                     columns,
                     split,
                     max_cell: self.options.max_cell,
-                    counted,
+                    at_most,
                 })
             };
         let reasons = Reasons {
@@ -371,7 +375,7 @@ impl Verifier {
             table: pair.form.table.clone(),
             comparison: Comparison {
                 from: side(&self.from, &pair.from, pair.from_columns, from_split, from_count),
-                to: side(&self.to, &pair.to, pair.to_columns, to_split, to_count),
+                to: side(&self.to, &pair.to, pair.to_columns, to_split, to_at_most),
                 plain: vec![HashMap::new(); pair.form.columns.len()],
                 form: Arc::new(pair.form),
                 before: None,
@@ -382,7 +386,7 @@ impl Verifier {
             rules: Vec::new(),
             left_out: Vec::new(),
             from_count: from_count.unwrap_or_default(),
-            to_count: to_count.unwrap_or_default(),
+            to_count,
             from_table: Some(pair.from),
             to_table: pair.to,
         }

@@ -57,8 +57,8 @@ pub(crate) struct TableSide {
     /// The column by which it can be split.
     pub(crate) split: Option<String>,
     pub(crate) max_cell: usize,
-    /// How many rows the server counted, where it was asked.
-    pub(crate) counted: Option<u64>,
+    /// How many rows there are at most, where the server was asked.
+    pub(crate) at_most: Option<u64>,
 }
 
 /// What the rules of a mapping make for one table.
@@ -112,7 +112,7 @@ impl Side {
 impl TableSide {
     fn sheets(&self, range: KeyRange, form: &Arc<Form>) -> Sheets {
         let mut request = ReadRequest::all(Arc::clone(&self.table)).columns(self.columns.clone()).range(range);
-        request = self.counted.into_iter().fold(request, ReadRequest::counted);
+        request = self.at_most.into_iter().fold(request, ReadRequest::counted);
         request.max_cell = self.max_cell;
         request.texts = Texts::ByTheServer;
         let form = Arc::clone(form);

@@ -11,15 +11,13 @@ use imis_schemas::{Column, Table};
 use self::sql::{Measure, Speaker, measures, normal};
 use super::canonical::Kind;
 use super::compare::Found;
-use super::counted::Counted;
+use super::counted::{CHEAP, Counted};
 use super::expected::{rules_of, way};
 use super::outcome::{AreaTotal, ColumnTotal, Status, TableVerdict};
 use super::tally::{Figures, Unit};
 use super::{End, engine, shape};
 use crate::bind::{BoundMapping, Way};
 
-/// In tables up to this size, distinct values are counted.
-const CHEAP: u64 = 200_000;
 /// How many items a statement asks for at most.
 const ITEMS: usize = 200;
 
@@ -129,7 +127,7 @@ async fn of_columns(
 ) -> Result<Vec<ColumnTotal>, Error> {
     let mut totals = Vec::new();
     for twins in twins {
-        let rows = counted.from(&twins.from).max(counted.to(&twins.to)).unwrap_or_default();
+        let rows = counted.from(&twins.from).unwrap_or_default().max(counted.to(&twins.to));
         let mut asked: Vec<Option<(&Twin, Measure)>> = vec![None];
         for twin in &twins.columns {
             let may_be_null = twin.from.nullable || twin.to.nullable;
