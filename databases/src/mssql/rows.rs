@@ -109,6 +109,18 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// A column, for who puts the next cell of the row into it and then says so.
+    #[inline]
+    pub(super) fn column(&mut self, at: usize) -> Option<&mut Column> {
+        self.columns.get_mut(at)
+    }
+
+    /// The next cell of the row is in its column, whole; it has so many bytes.
+    #[inline]
+    pub(super) fn took(&mut self, size: usize) {
+        self.row.bytes += size;
+    }
+
     /// Takes the next cell of the row.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod cell;
 #[cfg(test)]
 pub(super) mod fuzz;
 mod message;
+mod quick;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -22,6 +23,7 @@ mod token;
 use self::bytes::Bytes;
 use self::cell::{Wire, cell};
 pub(super) use self::message::Answer;
+use self::quick::quick;
 use self::token::{Done, Token};
 pub(super) use self::token::{Environment, Unknown};
 use super::allowance::row_limit;
@@ -49,6 +51,8 @@ pub(super) struct Reader<'a> {
     limit: usize,
     seen: u64,
     between: usize,
+    /// How long a cell may be that is taken without a second look.
+    longest: usize,
     failed: Option<ServerError>,
     /// Whether the last token was the end of the last part.
     is_done: bool,
@@ -86,6 +90,7 @@ impl<'a> Reader<'a> {
             limit: usize::try_from(row_limit(request.max_cell)).unwrap_or(usize::MAX),
             seen,
             between: 0,
+            longest: request.max_cell,
             failed: None,
             is_done: false,
             wires: Vec::new(),
@@ -227,6 +232,13 @@ impl<'a> Reader<'a> {
         self.rows.begin_row(self.wires.len()).map_err(Halt::Wrong)?;
         for (at, wire) in self.wires.iter().enumerate() {
             let is_null = nulls.get(at / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1);
+            if !is_null
+                && let Some(column) = self.rows.column(at)
+                && let Some(size) = quick(*wire, column, bytes, self.longest)
+            {
+                self.rows.took(size);
+                continue;
+            }
             let cell = if is_null { Ok(Some(Cell::Null)) } else { cell(*wire, bytes) };
             match cell {
                 Ok(Some(cell)) => self.rows.take(at, &cell).map_err(Halt::Wrong)?,
