@@ -91,7 +91,19 @@ pub(crate) async fn bind_live(
     target_catalog: &Catalog,
     namespace: Uuid,
 ) -> Result<BoundMapping, Failure> {
-    let mut seen = Seen::of(source, source_catalog).await;
+    let seen = Seen::of(source, source_catalog).await;
+    bind_known(mapping, source, source_catalog, target_catalog, namespace, seen).await
+}
+
+/// The same where the source was asked already.
+pub(crate) async fn bind_known(
+    mapping: &Mapping,
+    source: &dyn Source,
+    source_catalog: &Catalog,
+    target_catalog: &Catalog,
+    namespace: Uuid,
+    mut seen: Seen,
+) -> Result<BoundMapping, Failure> {
     match bind_seen(mapping, source_catalog, target_catalog, namespace, &seen).await {
         Ok(bound) => Ok(bound),
         Err(errors) if seen.count(&errors, source, source_catalog).await? => {

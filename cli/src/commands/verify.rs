@@ -5,6 +5,7 @@ use std::sync::Arc;
 use imis_databases::Location;
 use imis_databases::consistency::Wish;
 use imis_databases::snapshot::SnapshotSource;
+use imis_mappings::seen::Seen;
 use imis_mappings::verify::{self, End, Options, Recorded, Verification};
 use imis_reports::mask::Values;
 use imis_reports::terminal::Style;
@@ -12,7 +13,7 @@ use imis_schemas::{Catalog, Engine};
 
 use crate::args::{DEFAULT_PACK, Verify};
 use crate::commands::Session;
-use crate::commands::plan::{bind_live, modular, namespace};
+use crate::commands::plan::{bind_known, modular, namespace};
 use crate::exit::{DATA, DONE, Failure};
 use crate::show;
 
@@ -76,10 +77,15 @@ async fn migration(
     session: &Session,
 ) -> Result<Verification, Failure> {
     let mapping = session.mapping(mapping)?;
-    let recorded = match &location {
-        Location::Postgres(address) => Recorded::read(address).await?,
-        _ => Recorded::nothing(),
+    let recorded = async {
+        match &location {
+            Location::Postgres(address) => Recorded::read(address).await,
+            _ => Ok(Recorded::nothing()),
+        }
     };
+    // Each end tells what it knows; neither waits for the other.
+    let (recorded, seen) = futures::join!(recorded, Seen::of(from.source.as_ref(), &from.catalog));
+    let recorded = recorded?;
     // The country that the run was made for; a snapshot knows the source's name, from which it follows where nobody named one.
     let mut source = from.name.clone();
     let to = match &location {
@@ -90,7 +96,7 @@ async fn migration(
         _ => to,
     };
     let namespace = args.country.or(recorded.namespace).unwrap_or_else(|| namespace(&source));
-    let bound = bind_live(&mapping, from.source.as_ref(), &from.catalog, &to.catalog, namespace).await?;
+    let bound = bind_known(&mapping, from.source.as_ref(), &from.catalog, &to.catalog, namespace, seen).await?;
     let bars = Arc::new(session.bars());
     let progress: Arc<dyn imis_mappings::run::Progress> = Arc::clone(&bars) as _;
     let found = verify::migration(Arc::new(bound), &mapping.name, from, to, recorded, options, progress).await;

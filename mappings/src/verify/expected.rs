@@ -158,6 +158,9 @@ pub(crate) async fn queries(
     recorded: &Arc<Recorded>,
     max_cell: usize,
 ) -> Result<Made, Error> {
+    if !mapping.rules.iter().any(|rule| matches!(rule.way, Way::Query(_))) {
+        return Ok(Made::new());
+    }
     let context = &mapping.context;
     let source = SourceRows { source: Arc::clone(from.0), catalog: Arc::clone(from.1) };
     register(context, "source", Arc::new(OrEmpty::new(Arc::new(source), mapping.fallback.clone())));

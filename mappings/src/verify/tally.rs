@@ -2,9 +2,10 @@
 //! whole difference between what the two servers computed.
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::kernels::aggregate;
 use arrow::datatypes::{
-    DataType as ArrowType, Date32Type, Decimal128Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    UInt8Type,
+    ArrowNumericType, DataType as ArrowType, Date32Type, Decimal128Type, Int16Type, Int32Type, Int64Type,
+    TimestampMicrosecondType, UInt8Type,
 };
 
 /// Totals of one column.
@@ -40,42 +41,22 @@ impl Figures {
             (self.started, self.sum) = (true, Some(0));
         }
         self.nulls += array.null_count() as i128;
-        macro_rules! over {
-            ($kind:ty) => {
-                if let Some(values) = array.as_primitive_opt::<$kind>() {
-                    let (mut sum, mut least, mut greatest) = (Some(0i128), i128::MAX, i128::MIN);
-                    let mut take = |value: i128| {
-                        sum = sum.and_then(|sum| sum.checked_add(value));
-                        least = least.min(value);
-                        greatest = greatest.max(value);
-                    };
-                    if values.null_count() == 0 {
-                        values.values().iter().for_each(|value| take(i128::from(*value)));
-                    } else {
-                        values.iter().flatten().for_each(|value| take(i128::from(value)));
-                    }
-                    if values.null_count() < values.len() {
-                        self.add(sum, Some(least), Some(greatest));
-                    }
-                }
-            };
-        }
         match array.data_type() {
-            ArrowType::UInt8 => over!(UInt8Type),
-            ArrowType::Int16 => over!(Int16Type),
-            ArrowType::Int32 => over!(Int32Type),
-            ArrowType::Int64 => over!(Int64Type),
+            ArrowType::UInt8 => self.over::<UInt8Type>(array),
+            ArrowType::Int16 => self.over::<Int16Type>(array),
+            ArrowType::Int32 => self.over::<Int32Type>(array),
+            ArrowType::Int64 => self.over::<Int64Type>(array),
             ArrowType::Date32 => {
                 self.unit = Unit::Day;
-                over!(Date32Type);
+                self.over::<Date32Type>(array);
             }
             ArrowType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, _) => {
                 self.unit = Unit::Micro;
-                over!(TimestampMicrosecondType);
+                self.over::<TimestampMicrosecondType>(array);
             }
             ArrowType::Decimal128(_, scale) => {
                 self.scale = u8::try_from(*scale).unwrap_or(0);
-                over!(Decimal128Type);
+                self.over::<Decimal128Type>(array);
             }
             ArrowType::Boolean => {
                 let set = array.as_boolean_opt().map_or(0, |truth| truth.true_count());
@@ -83,6 +64,26 @@ impl Figures {
             }
             _ => {}
         }
+    }
+
+    fn over<T: ArrowNumericType>(&mut self, array: &ArrayRef)
+    where
+        i128: From<T::Native>,
+    {
+        let Some(values) = array.as_primitive_opt::<T>() else { return };
+        let (Some(least), Some(greatest)) = (aggregate::min(values), aggregate::max(values)) else { return };
+        let (least, greatest) = (i128::from(least), i128::from(greatest));
+        // What lies between numbers of 64 bits adds up to less than 128; only of larger ones each step has to be looked at.
+        let is_small = i64::try_from(least).is_ok() && i64::try_from(greatest).is_ok();
+        let each = values.iter().flatten().map(i128::from);
+        let sum = match is_small {
+            true if values.null_count() == 0 => {
+                Some(values.values().iter().fold(0i128, |sum, value| sum.wrapping_add(i128::from(*value))))
+            }
+            true => Some(each.fold(0i128, i128::wrapping_add)),
+            false => each.map(Some).fold(Some(0i128), |sum, value| sum?.checked_add(value?)),
+        };
+        self.add(sum, Some(least), Some(greatest));
     }
 
     fn add(&mut self, sum: Option<i128>, least: Option<i128>, greatest: Option<i128>) {
