@@ -1,14 +1,13 @@
 //! The steps one by one, each in a process of its own.
 
-use std::io::Read;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use futures::{SinkExt, StreamExt};
+use bytes::BytesMut;
+use futures::StreamExt;
 use imis_databases::postgres::copy::CopyEncoder;
-use imis_databases::postgres::{copy_statement, describe_error};
+use imis_databases::postgres::copy_statement;
 use imis_databases::{KeyRange, Location, ReadRequest, Source};
 use imis_mappings::bind::{BoundMapping, bind};
 use imis_mappings::language::Mapping;
@@ -19,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
 use crate::process::{own_cpu, peak_bytes};
+use crate::race::limits;
 use crate::servers::{Servers, TABLE};
 use crate::table::Figure;
 use crate::whole::LOADED;
@@ -315,25 +315,10 @@ async fn encode() -> Outcome<Said> {
 }
 
 async fn copy() -> Outcome<Said> {
-    let location: Location = std::env::var("IMIS_BENCH_TO")?.parse()?;
-    let Location::Postgres(mut address) = location else { return Err("the target is not PostgreSQL".into()) };
-    address.password = Some(imis_databases::Secret::new(std::env::var("IMIS_BENCH_TO_PASSWORD")?));
-    let client = imis_databases::postgres::connect(&address).await?;
+    let client = limits::target().await?;
     let (_, catalog) = open("TO").await?;
     let table = insurees(&catalog)?;
-    let mut file = std::fs::File::open(std::env::var("IMIS_BENCH_FILE")?)?;
     let statement = copy_statement(&table, table.columns.iter().map(|c| c.name.as_str()));
-    let told = |e: tokio_postgres::Error| describe_error(e, "COPY from the ready file");
     let watch = Watch::start();
-    let sink = client.copy_in::<_, Bytes>(&statement).await.map_err(told)?;
-    let mut sink = std::pin::pin!(sink);
-    loop {
-        let mut piece = Vec::with_capacity(FLUSH_BYTES);
-        if (&mut file).take(FLUSH_BYTES as u64).read_to_end(&mut piece)? == 0 {
-            break;
-        }
-        sink.send(piece.into()).await.map_err(told)?;
-    }
-    let rows = sink.finish().await.map_err(told)?;
-    Ok(watch.stop(rows))
+    Ok(watch.stop(limits::copy_ready(&client, &statement).await?))
 }

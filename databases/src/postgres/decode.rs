@@ -205,7 +205,7 @@ impl Decoder {
 
     /// Decodes the row at the beginning and gives its length; takes nothing of one that has not come whole or cannot be read.
     fn walk(&mut self, bytes: &[u8]) -> Option<usize> {
-        let Some((fields, mut rest)) = bytes.split_first_chunk::<2>() else { return None };
+        let (fields, mut rest) = bytes.split_first_chunk::<2>()?;
         if usize::try_from(i16::from_be_bytes(*fields)).ok() != Some(self.columns.len()) {
             return None;
         }

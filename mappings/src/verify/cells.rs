@@ -509,6 +509,8 @@ mod tests {
         }
     }
 
+    type Row = (Option<i32>, Option<bool>, Option<i128>, Option<String>);
+
     proptest! {
         #[test]
         fn a_number_is_the_same_in_every_type(value: i32, zeros in 0u8..10) {
@@ -530,7 +532,7 @@ mod tests {
             cells in prop::collection::vec((any::<Option<i32>>(), any::<Option<bool>>(), any::<Option<i128>>(), prop::option::of("[a-zé]{0,6}")), 1..300),
             from in 0usize..300,
         ) {
-            let rows = |cells: &[(Option<i32>, Option<bool>, Option<i128>, Option<String>)]| {
+            let rows = |cells: &[Row]| {
                 let large = cells.iter().map(|c| c.2.map(|n| n % 10i128.pow(38)));
                 let large: Decimal128Array = large.collect();
                 let arrays: Vec<(ArrayRef, Kind)> = vec![

@@ -83,3 +83,35 @@ impl Counted {
         self.to.get(&table.table_name()).map(|target| target.at_most)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::told::Told;
+    use super::*;
+
+    /// What is known of a table, and what the target was asked for that.
+    async fn known(from_rows: u64, to_rows: u64, at_most: Option<u64>) -> (u64, Option<u64>, Vec<String>) {
+        let server = |rows, at_most| Arc::new(Told { rows, at_most, ..Told::new(|_| Ok(Vec::new())) });
+        let (from, to) = (server(from_rows, None), server(to_rows, at_most));
+        let (one, other) = (from.end(), to.end());
+        let table = Arc::new(one.catalog.table("tblInsuree").unwrap().clone());
+        let asked = [Asked { from: vec![Arc::clone(&table), Arc::clone(&table)], to: Arc::clone(&table) }];
+        let counted = Counted::new(&one, &other, &asked, 2).await.unwrap();
+        assert_eq!(counted.from(&table), Some(from_rows));
+        assert_eq!(*from.asked.lock().unwrap(), ["count tblInsuree"]);
+        let questions = to.asked.lock().unwrap().clone();
+        (counted.to(&table), counted.to_at_most(&table), questions)
+    }
+
+    #[tokio::test]
+    async fn a_large_target_is_not_counted_where_its_size_says_enough() {
+        let (count, at_most) = ("count tblInsuree".to_owned(), "at most tblInsuree".to_owned());
+        // Few rows are counted on both sides.
+        assert_eq!(known(7, 9, Some(100)).await, (9, Some(9), vec![count.clone()]));
+        // Of many the target's size says how many there can be, and about how many there are.
+        assert_eq!(known(300_000, 1, Some(900_000)).await, (600_000, Some(900_000), vec![at_most.clone()]));
+        assert_eq!(known(300_000, 1, Some(9_000_000)).await, (1_125_000, Some(9_000_000), vec![at_most.clone()]));
+        // A server that does not know it counts.
+        assert_eq!(known(300_000, 5, None).await, (5, Some(5), vec![at_most, count]));
+    }
+}

@@ -25,6 +25,8 @@ mod shape;
 mod side;
 mod tally;
 mod target;
+#[cfg(test)]
+mod told;
 mod totals;
 
 use std::collections::HashMap;

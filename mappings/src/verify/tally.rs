@@ -75,13 +75,13 @@ impl Figures {
         let (least, greatest) = (i128::from(least), i128::from(greatest));
         // What lies between numbers of 64 bits adds up to less than 128; only of larger ones each step has to be looked at.
         let is_small = i64::try_from(least).is_ok() && i64::try_from(greatest).is_ok();
-        let each = values.iter().flatten().map(i128::from);
+        let mut each = values.iter().flatten().map(i128::from);
         let sum = match is_small {
             true if values.null_count() == 0 => {
                 Some(values.values().iter().fold(0i128, |sum, value| sum.wrapping_add(i128::from(*value))))
             }
             true => Some(each.fold(0i128, i128::wrapping_add)),
-            false => each.map(Some).fold(Some(0i128), |sum, value| sum?.checked_add(value?)),
+            false => each.try_fold(0i128, i128::checked_add),
         };
         self.add(sum, Some(least), Some(greatest));
     }

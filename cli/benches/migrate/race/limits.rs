@@ -8,6 +8,7 @@ use futures::{SinkExt, StreamExt};
 use imis_databases::postgres::describe_error;
 use imis_databases::{Location, Secret};
 use imis_schemas::Engine;
+use tokio_postgres::Client;
 
 use super::contender::DATABASE;
 use super::shape::Shape;
@@ -54,14 +55,23 @@ pub(crate) fn carry_out(role: &str) -> Outcome<()> {
 }
 
 async fn copy() -> Outcome<u64> {
+    copy_ready(&target().await?, &std::env::var("IMIS_BENCH_COPY")?).await
+}
+
+/// The target that the environment names.
+pub(crate) async fn target() -> Outcome<Client> {
     let Location::Postgres(mut address) = std::env::var("IMIS_BENCH_TO")?.parse()? else {
         return Err("the target is not PostgreSQL".into());
     };
     address.password = Some(Secret::new(std::env::var("IMIS_BENCH_TO_PASSWORD")?));
-    let client = imis_databases::postgres::connect(&address).await?;
+    Ok(imis_databases::postgres::connect(&address).await?)
+}
+
+/// Gives the ready file to a COPY statement; how many rows that was.
+pub(crate) async fn copy_ready(client: &Client, statement: &str) -> Outcome<u64> {
     let mut file = std::fs::File::open(std::env::var("IMIS_BENCH_FILE")?)?;
     let told = |e: tokio_postgres::Error| describe_error(e, "COPY from the ready file");
-    let sink = client.copy_in::<_, Bytes>(&std::env::var("IMIS_BENCH_COPY")?).await.map_err(told)?;
+    let sink = client.copy_in::<_, Bytes>(statement).await.map_err(told)?;
     let mut sink = std::pin::pin!(sink);
     loop {
         let mut piece = Vec::with_capacity(PIECE);

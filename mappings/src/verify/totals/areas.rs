@@ -425,6 +425,7 @@ impl<'a> Statement<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::told::Told;
     use super::*;
 
     #[test]
@@ -451,5 +452,57 @@ mod tests {
                 assert!(here.column(name).is_some(), "{}.{name}", here.name);
             }
         }
+    }
+
+    /// A server with six insurees, which answers by what it is asked for; statements that group by all four at once it may refuse.
+    fn insurees(refuses_all: bool) -> Arc<Told> {
+        let rows = |rows: &[&[&str]]| -> Answer {
+            rows.iter().map(|row| row.iter().map(|cell| Some((*cell).to_owned())).collect()).collect()
+        };
+        Arc::new(Told::new(move |sql| {
+            Ok(match (sql.contains("Gender"), sql.contains("date_part")) {
+                (true, true) if refuses_all => return Err(Error::failed("too much at once")),
+                (true, true) => rows(&[
+                    &["current", "M", "1", "1980", "2"],
+                    &["current", "m ", "1", "1990", "1"],
+                    &["current", "M", "0", "1990", "2"],
+                    &["closed", "F", "1", "1980", "1"],
+                ]),
+                (true, false) => {
+                    rows(&[&["current", "M", "1", "3"], &["current", "m", "0", "2"], &["closed", "F", "1", "1"]])
+                }
+                (false, true) => {
+                    rows(&[&["current", "1980", "2"], &["current", "1990", "3"], &["closed", "1980", "1"]])
+                }
+                _ => rows(&[&["1"]]),
+            })
+        }))
+    }
+
+    async fn totals_of(one: &Arc<Told>, other: &Arc<Told>) -> Vec<AreaTotal> {
+        let (from, to) = (one.end(), other.end());
+        let speakers = (Speaker::new(&from).await.unwrap(), Speaker::new(&to).await.unwrap());
+        let resolve = |name: &str| {
+            let table = to.catalog.table(name).filter(|table| table.name == "tblInsuree")?;
+            let columns = table.columns.iter().map(|column| (column.clone(), column.clone())).collect();
+            Some(Resolved { from: Arc::new(table.clone()), to: Arc::new(table.clone()), columns })
+        };
+        totals(&speakers, &resolve).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn totals_of_one_table_are_asked_for_together_and_alone_where_that_fails() {
+        let (server, other) = (insurees(false), insurees(false));
+        let together = totals_of(&server, &other).await;
+        let found: Vec<_> = together.iter().map(|total| (total.groups, total.from.clone(), &total.status)).collect();
+        let six = vec![Some("6".to_owned())];
+        assert_eq!(found, [(3, six.clone(), &Status::Equal), (3, six, &Status::Equal)]);
+        // The first question is whether anybody answers.
+        assert_eq!(server.asked.lock().unwrap().len(), 2);
+
+        let (server, other) = (insurees(true), insurees(false));
+        let alone = totals_of(&server, &other).await;
+        assert_eq!(alone, together);
+        assert_eq!(server.asked.lock().unwrap().len(), 4);
     }
 }
