@@ -38,4 +38,5 @@ pub use secret::Secret;
 pub use sink::Sink;
 pub use source::{
     Answer, Chunk, ChunkStream, Denied, KeyRange, ReadRequest, RefusedRow, Rights, Source, Texts, plan_ranges,
+    ranges_between,
 };

@@ -282,15 +282,22 @@ pub async fn plan_ranges(
 ) -> Result<Vec<KeyRange>, Error> {
     let Some(column) = range_column(table, engine) else { return Ok(vec![KeyRange::whole()]) };
     let whole = KeyRange { column: Some(column.to_owned()), from: None, to: None };
-    let wanted = rows.div_ceil(rows_per_range.max(1));
-    if wanted <= 1 {
+    if rows <= rows_per_range.max(1) {
         return Ok(vec![whole]);
     }
-    let Some((least, greatest)) = source.bounds(table, column).await? else { return Ok(vec![whole]) };
-    Ok(split(column, least, greatest, wanted))
+    let Some(bounds) = source.bounds(table, column).await? else { return Ok(vec![whole]) };
+    Ok(ranges_between(column, bounds, rows, rows_per_range))
 }
 
-/// Cuts the stretch between two keys into equal parts, the first and the last of them open.
+/// As many ranges are made at most, whatever a server says of its rows.
+const MOST_RANGES: u64 = 100_000;
+
+/// Cuts the stretch from the least to the greatest key into equal ranges of about so many of the `rows` each, the first and the
+/// last of them open.
+pub fn ranges_between(column: &str, (least, greatest): (i64, i64), rows: u64, rows_per_range: u64) -> Vec<KeyRange> {
+    split(column, least.min(greatest), greatest, rows.div_ceil(rows_per_range.max(1)).clamp(1, MOST_RANGES))
+}
+
 fn split(column: &str, least: i64, greatest: i64, parts: u64) -> Vec<KeyRange> {
     let (least, width) = (i128::from(least), i128::from(greatest) - i128::from(least) + 1);
     let parts = i128::from(parts).min(width).max(1);
@@ -312,6 +319,12 @@ mod tests {
             let holds = |r: &KeyRange| r.from.is_none_or(|f| key >= f) && r.to.is_none_or(|t| key < t);
             prop_assert_eq!(ranges.iter().filter(|r| holds(r)).count(), 1);
             prop_assert!(ranges[0].from.is_none() && ranges[ranges.len() - 1].to.is_none());
+        }
+
+        #[test]
+        fn no_server_talks_us_into_more_ranges_than_there_is_room_for(a: i64, b: i64, rows: u64, each: u64) {
+            let ranges = ranges_between("Id", (a, b), rows, each);
+            prop_assert!((1..=100_000).contains(&ranges.len()));
         }
     }
 }

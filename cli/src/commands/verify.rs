@@ -53,7 +53,7 @@ async fn ends(args: &Verify, session: &Session) -> Result<((Location, End), (Loc
     let of_to = args.consistency.filter(|_| matches!(to, Location::Mssql(_)));
     let (wish, wish_of_to) = (session.wish(&args.from, args.consistency), session.wish(&args.to, of_to));
     // Scripts show how far they have come, and that one by one.
-    if matches!(from, Location::Scripts(_)) {
+    if [&from, &to].into_iter().any(|end| matches!(end, Location::Scripts(_))) {
         return Ok((end(from, wish, session).await?, end(to, wish_of_to, session).await?));
     }
     let (from, to) = futures::join!(end(from, wish, session), end(to, wish_of_to, session));

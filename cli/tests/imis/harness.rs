@@ -58,7 +58,9 @@ impl Desk {
         let status = format!("/proc/{}/status", child.id());
         let mut peak = 0;
         while child.try_wait().unwrap().is_none() {
-            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            // Until it is the program that it will be, a process shows the memory of the one that started it.
+            let text = std::fs::read_to_string(&status).ok().filter(|text| text.starts_with("Name:\timis\n"));
+            let text = text.unwrap_or_default();
             let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
             let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
             peak = peak.max(kib.unwrap_or(0) / 1024);

@@ -17,17 +17,15 @@ pub(super) const MOST: usize = 1_000;
 /// Where the row is that was too large: behind the last one that came, or where reading began.
 ///
 /// # Errors
-/// When the rows do not come in the order of their key, so that nobody can tell.
+/// When the rows do not come in the order of their key, so that nobody can tell, or nothing can lie behind the last one.
 pub(super) fn behind(doing: &str, rows: &Rows<'_>, from: Option<i64>) -> Result<Option<i64>, Error> {
-    let next = match rows.last_key {
-        None => Some(from),
-        // Nothing lies behind the greatest of all numbers.
-        Some(last) => last.checked_add(1).filter(|_| rows.in_order).map(Some),
+    let Some(last) = rows.last_key else { return Ok(from) };
+    let why = match last.checked_add(1) {
+        Some(next) if rows.in_order => return Ok(Some(next)),
+        Some(_) => "the rows do not come in the order of their key",
+        None => "it comes behind the greatest key that there can be",
     };
-    next.ok_or_else(|| {
-        let why = "a row is larger than it may be, and the rows do not come in the order of their key";
-        Error::failed(format!("{doing} failed: {why}"))
-    })
+    Err(Error::failed(format!("{doing} failed: a row is larger than it may be, and {why}")))
 }
 
 /// The first row from a key on, as one that is refused, with its key.

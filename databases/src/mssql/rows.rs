@@ -99,14 +99,25 @@ impl<'a> Rows<'a> {
     /// When it has more or fewer than were asked for.
     #[inline]
     pub(super) fn begin_row(&mut self, cells: usize) -> Result<(), Error> {
-        // Where nobody asked for a column, rows are counted by a number.
-        if cells != self.columns.len().max(1) {
-            let (table, wanted) = (self.request.table.table_name(), self.columns.len());
-            let why = format!("the server sends rows of {cells} columns, where {wanted} were asked for");
-            return Err(Error::failed(format!("reading {table} failed: {why}")));
-        }
+        self.fits(cells)?;
         self.row.clear();
         Ok(())
+    }
+
+    /// Whether rows of so many cells are those that were asked for.
+    ///
+    /// # Errors
+    /// When they have more or fewer.
+    #[inline]
+    pub(super) fn fits(&self, cells: usize) -> Result<(), Error> {
+        // Where nobody asked for a column, rows are counted by a number.
+        if cells == self.columns.len().max(1) {
+            return Ok(());
+        }
+        let (table, wanted) = (self.request.table.table_name(), self.columns.len());
+        let why = format!("the server sends rows of {cells} columns, where {wanted} were asked for");
+        Err(Error::failed(format!("reading {table} failed: {why}"))
+            .with_help("Is there something between us and the server that changes what it sends? Then read past it."))
     }
 
     /// A column, for who puts the next cell of the row into it and then says so.

@@ -124,10 +124,11 @@ impl Source for PostgresSource {
 
     async fn rows_at_most(&self, table: &Table) -> Result<Option<u64>, Error> {
         let name = table.table_name();
-        // A plain table whose rows lie in its own pages: the smallest of them takes its header of 24 bytes and a pointer of 4.
+        // A plain table whose rows lie in its own pages: the smallest of them takes its header of 24 bytes and a pointer of 4. The
+        // access method of such a table, `heap`, has the number 2 in every PostgreSQL.
         let sql = format!(
-            "SELECT pg_relation_size(c.oid) / 28 FROM pg_class c JOIN pg_am a ON a.oid = c.relam \
-             WHERE c.oid = {}::regclass AND c.relkind = 'r' AND NOT c.relhassubclass AND a.amname = 'heap'",
+            "SELECT pg_relation_size(c.oid) / 28 FROM pg_class c \
+             WHERE c.oid = {}::regclass AND c.relkind = 'r' AND NOT c.relhassubclass AND c.relam = 2",
             Engine::Postgres.literal(&name.sql(Engine::Postgres))
         );
         let rows = self.rows(&sql, &format!("asking for the size of {name}")).await?;

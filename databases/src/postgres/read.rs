@@ -57,7 +57,7 @@ pub fn read_within(connection: Arc<Connection>, request: ReadRequest) -> ChunkSt
     })
 }
 
-/// A server that sends more rows than were ever counted comes to no end.
+/// A server that sends more rows than were ever counted, or than there is room for, comes to no end.
 fn believed(request: &ReadRequest, seen: u64) -> Result<(), Error> {
     if seen <= request.at_most {
         return Ok(());

@@ -35,7 +35,7 @@ use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use imis_databases::source::range_column;
-use imis_databases::{Error, ErrorKind, KeyRange, Source, plan_ranges};
+use imis_databases::{Error, ErrorKind, KeyRange, Source, ranges_between};
 use imis_schemas::{Catalog, Engine, Table, same_name};
 
 use self::compare::{Comparison, Found, compare};
@@ -457,18 +457,30 @@ impl Verifier {
         Ok((verdict, found))
     }
 
-    /// The ranges in which a table is compared: those of the side that has more rows.
+    /// The ranges in which a table is compared: from the least key of both sides to the greatest, as many as the side needs that
+    /// has more rows.
     async fn ranges(&self, task: &Task) -> Result<Vec<KeyRange>, Error> {
         let comparison = &task.comparison;
-        let (Some(_), Some(_), Some(from_table)) = (comparison.from.split(), comparison.to.split(), &task.from_table)
+        let (Some(column), Some(to_column), Some(from_table)) =
+            (comparison.from.split(), comparison.to.split(), &task.from_table)
         else {
             return Ok(vec![KeyRange::whole()]);
         };
-        let (end, table, rows) = match task.from_count >= task.to_count {
-            true => (&self.from, from_table, task.from_count),
-            false => (&self.to, &task.to_table, task.to_count),
+        let rows = task.from_count.max(task.to_count);
+        let whole = KeyRange { column: Some(column.to_owned()), from: None, to: None };
+        if rows <= ROWS_A_RANGE {
+            return Ok(vec![whole]);
+        }
+        let of_both = futures::try_join!(
+            self.from.source.bounds(from_table, column),
+            self.to.source.bounds(&task.to_table, to_column)
+        )?;
+        let bounds = match of_both {
+            (Some((a, b)), Some((c, d))) => (a.min(c), b.max(d)),
+            (Some(bounds), None) | (None, Some(bounds)) => bounds,
+            (None, None) => return Ok(vec![whole]),
         };
-        plan_ranges(end.source.as_ref(), table, end.catalog.engine, rows, ROWS_A_RANGE).await
+        Ok(ranges_between(column, bounds, rows, ROWS_A_RANGE))
     }
 
     async fn end(

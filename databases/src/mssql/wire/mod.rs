@@ -197,7 +197,10 @@ impl<'a> Reader<'a> {
                     self.failed.get_or_insert(ServerError { code: 0, class: 16, message });
                 }
                 Token::Columns(_) if self.has_begun() => return Some(self.second()),
-                Token::Columns(wires) => self.wires = wires,
+                Token::Columns(wires) => match self.rows.fits(wires.len()) {
+                    Ok(()) => self.wires = wires,
+                    Err(error) => return Some(Halt::Wrong(error)),
+                },
                 // The first says why; the rest is read, so that the connection can be used again.
                 Token::Failed(error) => self.failed = self.failed.take().or(Some(error)),
             }

@@ -198,7 +198,7 @@ pub(crate) async fn totals(
 type Groups = BTreeMap<Vec<Option<String>>, Vec<Option<Plain>>>;
 
 /// Rows are grouped by at most so many groups at once, as far as the types of the columns tell.
-const TOGETHER: u64 = 250_000;
+const TOGETHER: u64 = 200_000;
 
 /// One statement for each side, which answers the totals of a table that go together: the rows are read once, grouped by
 /// everything that one of the totals is grouped by, and what each total asked for is put together from the groups here.
