@@ -63,7 +63,9 @@ async fn ends(args: &Verify, session: &Session) -> Result<((Location, End), (Loc
 /// Opens a location and describes it.
 async fn end(location: Location, wish: Wish, session: &Session) -> Result<(Location, End), Failure> {
     let source = session.open_as(&location, wish).await?;
-    let catalog = source.catalog().await?;
+    // What the login may not do is asked beside the catalogue, and remembered for the mapping.
+    let (catalog, _) = futures::join!(source.catalog(), source.rights());
+    let catalog = catalog?;
     let name = location.to_string();
     Ok((location, End { source, catalog, name }))
 }

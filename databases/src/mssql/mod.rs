@@ -66,6 +66,7 @@ pub struct MssqlSource {
 struct Shared {
     server: connect::Server,
     catalog: OnceCell<Arc<Catalog>>,
+    rights: OnceCell<Rights>,
     collation: OnceCell<Option<String>>,
     cuts: Mutex<BTreeMap<(String, String), u64>>,
     wish: Wish,
@@ -149,6 +150,7 @@ impl MssqlSource {
             shared: Arc::new(Shared {
                 server,
                 catalog: OnceCell::new(),
+                rights: OnceCell::new(),
                 collation: OnceCell::new(),
                 cuts: Mutex::new(BTreeMap::new()),
                 wish,
@@ -211,7 +213,7 @@ impl Source for MssqlSource {
     }
 
     async fn rights(&self) -> Rights {
-        questions::rights(&self.shared.server).await
+        self.shared.rights.get_or_init(|| questions::rights(&self.shared.server)).await.clone()
     }
 
     async fn filled(&self, table: &Table, columns: &[&Column]) -> Result<Vec<u64>, Error> {
