@@ -52,19 +52,26 @@ async fn ends(args: &Verify, session: &Session) -> Result<((Location, End), (Loc
     // The option is about legacy systems; a PostgreSQL gives all its connections one snapshot unless imis.yaml says otherwise.
     let of_to = args.consistency.filter(|_| matches!(to, Location::Mssql(_)));
     let (wish, wish_of_to) = (session.wish(&args.from, args.consistency), session.wish(&args.to, of_to));
+    let one_by_one = [&from, &to].into_iter().any(|end| matches!(end, Location::Scripts(_)));
+    // A mapping that is held against the source wants to know what the login may read there.
+    let (from, to) = (end(from, wish, !args.same_shape, session), end(to, wish_of_to, false, session));
     // Scripts show how far they have come, and that one by one.
-    if [&from, &to].into_iter().any(|end| matches!(end, Location::Scripts(_))) {
-        return Ok((end(from, wish, session).await?, end(to, wish_of_to, session).await?));
+    if one_by_one {
+        return Ok((from.await?, to.await?));
     }
-    let (from, to) = futures::join!(end(from, wish, session), end(to, wish_of_to, session));
+    let (from, to) = futures::join!(from, to);
     Ok((from?, to?))
 }
 
-/// Opens a location and describes it.
-async fn end(location: Location, wish: Wish, session: &Session) -> Result<(Location, End), Failure> {
+/// Opens a location and describes it. The source remembers the rights that it is asked for beside the catalogue.
+async fn end(location: Location, wish: Wish, rights: bool, session: &Session) -> Result<(Location, End), Failure> {
     let source = session.open_as(&location, wish).await?;
-    // What the login may not do is asked beside the catalogue, and remembered for the mapping.
-    let (catalog, _) = futures::join!(source.catalog(), source.rights());
+    let asked = async {
+        if rights {
+            source.rights().await;
+        }
+    };
+    let (catalog, ()) = futures::join!(source.catalog(), asked);
     let catalog = catalog?;
     let name = location.to_string();
     Ok((location, End { source, catalog, name }))

@@ -127,11 +127,7 @@ fn append(values: &mut Values, cell: &Cell<'_>) -> Result<(usize, Taken), Refusa
             let mark: &[u8] = if *letters == Letters::Utf16 { &[0xFF, 0xFE] } else { &[0xEF, 0xBB, 0xBF] };
             size = append_text(v, bytes.strip_prefix(mark).unwrap_or(bytes), *letters)?;
         }
-        (Values::Text(v), Cell::Guid(bytes)) => {
-            let id = uuid::Uuid::from_bytes_le(*bytes);
-            v.bytes.extend_from_slice(id.hyphenated().encode_lower(&mut [0; 36]).as_bytes());
-            size = v.end().map_err(Refusal::Unreadable)?;
-        }
+        (Values::Text(v), Cell::Guid(bytes)) => size = append_guid(v, *bytes)?,
         (Values::Bytes(v), Cell::Binary(bytes)) => {
             v.bytes.extend_from_slice(bytes);
             size = v.end().map_err(Refusal::Unreadable)?;
@@ -141,8 +137,17 @@ fn append(values: &mut Values, cell: &Cell<'_>) -> Result<(usize, Taken), Refusa
     Ok((size, taken))
 }
 
+/// Appends an identifier as people write it, in small letters.
 #[inline]
-fn append_text(to: &mut Ends, bytes: &[u8], letters: Letters) -> Result<usize, Refusal> {
+pub(super) fn append_guid(to: &mut Ends, bytes: [u8; 16]) -> Result<usize, Refusal> {
+    let id = uuid::Uuid::from_bytes_le(bytes);
+    to.bytes.extend_from_slice(id.hyphenated().encode_lower(&mut [0; 36]).as_bytes());
+    to.end().map_err(Refusal::Unreadable)
+}
+
+/// Appends a text; what of one that cannot be read is there by then is the caller's to take back.
+#[inline]
+pub(super) fn append_text(to: &mut Ends, bytes: &[u8], letters: Letters) -> Result<usize, Refusal> {
     match letters {
         Letters::Utf16 => text::push_utf16(bytes, &mut to.bytes),
         Letters::CodePage(page) => text::push_page(bytes, page, &mut to.bytes),

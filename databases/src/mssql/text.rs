@@ -8,15 +8,13 @@ use encoding_rs::{DecoderResult, Encoding, UTF_16LE};
 /// Says why the bytes are no text; what was appended by then is the caller's to take back.
 pub(super) fn push_utf16(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     let start = out.len();
-    out.resize(start + bytes.len() / 2, 0);
     // ASCII, as nearly every text is, needs nothing but its low bytes; a loop without branches, which compilers make wide.
     let mut others = 0;
-    for (to, from) in out.iter_mut().skip(start).zip(bytes.chunks_exact(2)) {
-        if let [low, high] = from {
-            *to = *low;
-            others |= (*low & 0x80) | *high;
-        }
-    }
+    out.extend(bytes.chunks_exact(2).map(|pair| {
+        let (low, high) = (pair.first().copied().unwrap_or(0), pair.get(1).copied().unwrap_or(0));
+        others |= (low & 0x80) | high;
+        low
+    }));
     if !bytes.len().is_multiple_of(2) {
         return Err("the text ends in the middle of a UTF-16 unit".to_owned());
     }

@@ -158,7 +158,7 @@ impl Decoder {
     pub(super) fn feed(&mut self, bytes: &Bytes) -> Result<(), Error> {
         if self.started && self.buffer.is_empty() {
             // A server sends whole rows, and so nothing is gathered.
-            let rest = self.whole_rows(bytes)?;
+            let rest = self.rows_of(bytes, true)?;
             self.buffer.extend_from_slice(bytes.get(rest..).unwrap_or_default());
             return self.bounded();
         }
@@ -177,30 +177,10 @@ impl Decoder {
             self.started = true;
         }
         let mut gathered = std::mem::take(&mut self.buffer);
-        let rest = self.rows_of(&gathered)?;
+        let rest = self.rows_of(&gathered, false)?;
         gathered.advance(rest);
         self.buffer = gathered;
         self.bounded()
-    }
-
-    /// The same as [`Decoder::rows_of`] where rows are nearly always complete: a row is decoded as it is walked through.
-    fn whole_rows(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        let mut at = 0;
-        while !self.ended {
-            let rest = bytes.get(at..).unwrap_or_default();
-            match self.walk(rest) {
-                Some(length) => at += length,
-                // It is not, or has a field that cannot be read.
-                None => match self.row_length(rest)? {
-                    Some(length) => {
-                        self.row(rest.get(..length).unwrap_or_default())?;
-                        at += length;
-                    }
-                    None => break,
-                },
-            }
-        }
-        Ok(at)
     }
 
     /// Decodes the row at the beginning and gives its length; takes nothing of one that has not come whole or cannot be read.
@@ -239,11 +219,16 @@ impl Decoder {
         Some(length)
     }
 
-    /// Decodes the rows that are complete, and says where the first one begins that is not.
-    fn rows_of(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+    /// Decodes the rows that are complete, and says where the first one begins that is not. Where nearly all are, each is decoded as it
+    /// is walked through; one that comes piece by piece is only measured until it is there.
+    fn rows_of(&mut self, bytes: &[u8], is_whole: bool) -> Result<usize, Error> {
         let mut at = 0;
         while !self.ended {
             let rest = bytes.get(at..).unwrap_or_default();
+            if is_whole && let Some(length) = self.walk(rest) {
+                at += length;
+                continue;
+            }
             let Some(length) = self.row_length(rest)? else { break };
             self.row(rest.get(..length).unwrap_or_default())?;
             at += length;

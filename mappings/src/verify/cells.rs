@@ -61,8 +61,6 @@ pub(crate) struct Rows<'a> {
     places: Vec<usize>,
     /// How long the front of a row is.
     front: usize,
-    /// The fronts of the rows of a block.
-    lines: Vec<u8>,
 }
 
 /// How many rows are written at once: their fronts stay near.
@@ -76,7 +74,7 @@ impl<'a> Rows<'a> {
             places.push(front);
             front += column.width;
         }
-        Rows { columns, places, front, lines: Vec::new() }
+        Rows { columns, places, front }
     }
 
     /// The cells of a column.
@@ -88,13 +86,8 @@ impl<'a> Rows<'a> {
     ///
     /// # Errors
     /// What `each` gives.
-    pub(crate) fn each<E>(
-        mut self,
-        rows: usize,
-        mut each: impl FnMut(&Self, usize, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut lines = std::mem::take(&mut self.lines);
-        lines.resize(BLOCK * self.front, 0);
+    pub(crate) fn each<E>(&self, rows: usize, mut each: impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut lines = vec![0; BLOCK * self.front];
         let behind: Vec<(&Cells<'a>, usize)> =
             self.columns.iter().zip(self.places.iter().copied()).filter(|(column, _)| column.may_be_behind()).collect();
         let mut bytes = Vec::with_capacity(1024);
@@ -111,7 +104,7 @@ impl<'a> Rows<'a> {
                     let mark = line.get(*place..*place + column.width).and_then(|place| place.first().copied());
                     column.behind(row, mark, &mut bytes);
                 }
-                each(&self, row, &bytes)?;
+                each(row, &bytes)?;
             }
         }
         Ok(())
@@ -546,7 +539,7 @@ mod tests {
                 ];
                 let columns = arrays.iter().map(|(array, kind)| Cells::new(array, *kind).unwrap()).collect();
                 let mut found = Vec::new();
-                Rows::new(columns).each(cells.len(), |_, _, bytes| {
+                Rows::new(columns).each(cells.len(), |_, bytes| {
                     found.push(bytes.to_vec());
                     Ok::<(), ()>(())
                 }).unwrap();

@@ -85,7 +85,8 @@ impl Form {
         };
         let whole = whole.as_ref().map(|keys| keys.as_primitive::<Int64Type>());
         let mut key_bytes = Vec::with_capacity(64);
-        Rows::new(cells).each(batch.num_rows(), |rows, row, bytes| {
+        let rows = Rows::new(cells);
+        rows.each(batch.num_rows(), |row, bytes| {
             let hash = xxh3_128(bytes);
             let id = match (&self.identity, whole) {
                 (_, Some(keys)) if arrow::array::Array::is_valid(keys, row) => ordered(keys.value(row)),

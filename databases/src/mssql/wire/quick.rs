@@ -1,6 +1,6 @@
 //! The cells of which a database is full, from the bytes straight into their column.
 //!
-//! Whole numbers, truth values, dates, identifiers and texts of ASCII are looked at once here: how they come and where they go. Everything
+//! Whole numbers, truth values, dates, identifiers and texts are looked at once here: how they come and where they go. Everything
 //! else, and whatever is not as it should be, is left where it lies for the way that knows all cells. Both ways come to the same,
 //! which a test holds them to.
 
@@ -9,8 +9,8 @@ use tiberius::time::DateTime;
 use super::bytes::Bytes;
 use super::cell::Wire;
 use crate::column::{Column, Ends, Values};
+use crate::mssql::cell::{Refusal, append_guid, append_text};
 use crate::mssql::clock;
-use crate::mssql::select::Letters;
 
 /// What a cell that is no text counts.
 const PLAIN: usize = 8;
@@ -53,19 +53,16 @@ pub(super) fn quick(wire: Wire, column: &mut Column, bytes: &mut Bytes<'_>, long
             (PLAIN, rest)
         }
         (Wire::Guid, Values::Text(v), [16, rest @ ..]) if longest >= 36 => {
-            let (id, rest) = rest.split_first_chunk::<16>()?;
-            let start = v.bytes.len();
-            v.bytes
-                .extend_from_slice(uuid::Uuid::from_bytes_le(*id).hyphenated().encode_lower(&mut [0; 36]).as_bytes());
-            let Ok(size) = v.end() else {
-                v.bytes.truncate(start);
-                return None;
-            };
-            (size, rest)
+            let (id, rest) = rest.split_first_chunk()?;
+            (whole(v, |v| append_guid(v, *id))?, rest)
         }
-        (Wire::Text(Letters::Utf16), Values::Text(v), [low, high, rest @ ..]) => {
+        (Wire::Text(letters), Values::Text(v), [low, high, rest @ ..]) => {
             let (text, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([*low, *high])))?;
-            (ascii(v, text, longest)?, rest)
+            // No byte of any letters becomes more than three.
+            if text.len() * 3 > longest {
+                return None;
+            }
+            (whole(v, |v| append_text(v, text, letters))?, rest)
         }
         _ => return None,
     };
@@ -74,24 +71,13 @@ pub(super) fn quick(wire: Wire, column: &mut Column, bytes: &mut Bytes<'_>, long
     Some(size)
 }
 
-/// Appends UTF-16 that is nothing but ASCII.
+/// Appends a value, or nothing of it.
 #[inline]
-fn ascii(to: &mut Ends, text: &[u8], longest: usize) -> Option<usize> {
-    let (start, length) = (to.bytes.len(), text.len() / 2);
-    if length > longest || !text.len().is_multiple_of(2) {
-        return None;
+fn whole(to: &mut Ends, append: impl FnOnce(&mut Ends) -> Result<usize, Refusal>) -> Option<usize> {
+    let start = to.bytes.len();
+    let size = append(to).ok();
+    if size.is_none() {
+        to.bytes.truncate(start);
     }
-    let mut others = 0;
-    to.bytes.extend(text.chunks_exact(2).map(|pair| {
-        let (low, high) = (pair.first().copied().unwrap_or(0), pair.get(1).copied().unwrap_or(0));
-        others |= (low & 0x80) | high;
-        low
-    }));
-    if others == 0
-        && let Ok(size) = to.end()
-    {
-        return Some(size);
-    }
-    to.bytes.truncate(start);
-    None
+    size
 }

@@ -75,7 +75,8 @@ impl By {
 
     /// How many groups there are at most, as far as the type of the target's column tells.
     fn most(&self, base: &Resolved) -> u64 {
-        let Some((name, part, _)) = self.parts() else { return u64::MAX };
+        // What another table says has no bound here.
+        let Some((name, part, [])) = self.parts() else { return u64::MAX };
         let Ok((_, column)) = pick(base, name) else { return u64::MAX };
         match (part, column.data_type(Engine::Postgres)) {
             (Part::Current, _) => 2,
@@ -259,15 +260,14 @@ impl<'a> Question<'a> {
         Question { table, base, sides, joined: Vec::new(), by: Vec::new(), sums: Vec::new(), places: Vec::new() }
     }
 
-    /// Whether a total can be answered with the others: it is about the same table alone, and the groups stay few.
+    /// Whether a total can be answered with the others: it is about the same table alone, both sides have its columns, and the groups
+    /// stay few.
     fn takes(&self, total: &Total, base: &Resolved) -> bool {
-        let follows = |by: &&By| by.parts().is_none_or(|(_, _, through)| !through.is_empty());
-        if self.table != total.table || self.by.iter().chain(&total.by.iter().collect::<Vec<_>>()).any(follows) {
-            return false;
-        }
         let new = total.by.iter().filter(|by| !self.by.contains(by));
         let most = self.by.iter().copied().chain(new).map(|by| by.most(base));
-        most.fold(1, u64::saturating_mul) <= TOGETHER
+        self.table == total.table
+            && most.fold(1, u64::saturating_mul) <= TOGETHER
+            && total.sum.iter().all(|name| pick(base, name).is_ok())
     }
 
     /// Adds a total.
