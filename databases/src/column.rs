@@ -14,6 +14,9 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::datatypes::{DataType as ArrowType, TimeUnit, validate_decimal_precision_and_scale};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
+use uuid::Uuid;
+
+use crate::identifier::write_uuid;
 
 /// Values of one column, and which of them are NULL.
 #[derive(Debug)]
@@ -68,6 +71,16 @@ impl Ends {
         let end = i32::try_from(self.bytes.len()).map_err(|_| "the cell is larger than a batch can be".to_owned())?;
         self.offsets.push(end);
         Ok(length)
+    }
+
+    /// Appends an identifier as people write it, in small letters.
+    #[inline]
+    pub(crate) fn uuid(&mut self, id: Uuid) -> Result<usize, String> {
+        self.bytes.extend_from_slice(&[0; 36]);
+        if let Some(place) = self.bytes.last_chunk_mut() {
+            write_uuid(id, place);
+        }
+        self.end()
     }
 
     fn get(&self, row: usize) -> Option<&[u8]> {

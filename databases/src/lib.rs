@@ -14,6 +14,7 @@ pub mod error;
 pub mod filled;
 #[cfg(test)]
 mod fuzz;
+pub mod identifier;
 pub mod location;
 pub mod mssql;
 pub mod open;

@@ -13,7 +13,7 @@ use crate::consistency::{Consistency, Mark, Reading};
 use crate::error::Error;
 use crate::filled;
 
-/// How many rows a batch holds at most.
+/// How many rows a batch holds, about: what came in one message stays together, which is 32 KiB of a PostgreSQL at most.
 pub const BATCH_ROWS: usize = 8 * 1024;
 /// How many bytes a batch may gather before it is handed on, short of its rows.
 pub const BATCH_BYTES: usize = 8 * 1024 * 1024;
@@ -67,7 +67,7 @@ pub struct ReadRequest {
     pub columns: Vec<String>,
     /// The stretch of the key.
     pub range: KeyRange,
-    /// Rows a batch at most.
+    /// Rows a batch, about.
     pub batch_rows: usize,
     /// Bytes a batch at most (one row may be larger).
     pub batch_bytes: usize,

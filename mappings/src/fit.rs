@@ -15,6 +15,7 @@ use arrow::datatypes::{
     ArrowPrimitiveType, DataType as ArrowType, Decimal128Type, Int16Type, Int32Type, Int64Type, TimeUnit,
     TimestampMicrosecondType,
 };
+use imis_databases::identifier::parse_uuid;
 use imis_databases::postgres::copy::wire_type;
 use imis_databases::postgres::numeric;
 use imis_schemas::{DataType, Engine, Length, TypedColumn};
@@ -174,7 +175,7 @@ impl Fit {
                 serde_json::from_str::<serde::de::IgnoredAny>(t).is_ok() && !t.contains("\\u0000")
             }),
             DataType::Uuid => {
-                self.checked_text(&array, "the text is not a UUID", findings, |t| uuid::Uuid::try_parse(t).is_ok())
+                self.checked_text(&array, "the text is not a UUID", findings, |t| parse_uuid(t.as_bytes()).is_some())
             }
             DataType::BitString(n) if *n != 1 => {
                 let places = *n as usize;

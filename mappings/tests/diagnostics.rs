@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+// `make fuzz` instruments every test of the crate; what that calls comes with this.
+use bolero as _;
 use imis_mappings::bind::bind;
 use imis_mappings::language::{Mapping, MappingErrors};
 use imis_schemas::release;

@@ -130,8 +130,8 @@ are run three times and the run with the least CPU counts; the others are run on
 - *the whole: imis migrate*: the program with the full pack and all 65 tables, from start to end: catalogues, plan, load, keys, indexes,
   foreign keys, account.
 - *the whole: imis verify*: totals by both servers, and meanwhile every row of all tables read from both, mapped, encoded, hashed and compared. `make
-  bench` fails when it takes longer than the whole of `imis migrate`; the copying alone, without keys and indexes, is faster than the proof
-  where the cores are the bottleneck, because the proof reads both sides. Rows are counted once, though both sides are read.
+  bench` fails when it takes longer than the whole of `imis migrate`; the copying alone, without keys and indexes, is held against
+  the proof in the race above. Rows are counted once, though both sides are read.
 - *the whole: imis snapshot*: all tables into Parquet.
 
 ### What is not

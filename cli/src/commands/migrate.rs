@@ -13,7 +13,7 @@ use imis_mappings::run::{
 use crate::args::{self, DEFAULT_PACK, Migrate};
 use crate::commands::Session;
 use crate::commands::consistency::{self, Begun};
-use crate::commands::plan::Opened;
+use crate::commands::plan::{Opened, get_ready};
 use crate::exit::{DATA, DONE, Failure};
 use crate::show;
 
@@ -131,6 +131,7 @@ async fn open(
     let name = args.from.as_deref().unwrap_or_default();
     let from = session.location(name)?;
     let wish = consistency::wish(session.wish(name, args.consistency), args.consistency, made)?;
+    get_ready();
     let source = session.open_as(&from, wish).await?;
     let country = match earlier {
         Some(state) => Some(Plan::parse(&state.plan)?.namespace),

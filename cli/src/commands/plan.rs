@@ -83,6 +83,12 @@ impl Session {
     }
 }
 
+/// Reads the known releases, which every mapping is bound with, while servers are asked for their catalogues. Where the system has no
+/// thread to give, they are read when they are needed.
+pub(crate) fn get_ready() {
+    let _ = std::thread::Builder::new().name("releases".to_owned()).spawn(imis_schemas::identify::get_ready);
+}
+
 /// Binds a mapping to a source that can be asked: for rights, and for what columns hold that the mapping does not know.
 pub(crate) async fn bind_live(
     mapping: &Mapping,
@@ -165,6 +171,7 @@ impl Opened {
 pub(crate) async fn plan(args: Plan, session: &Session) -> Result<u8, Failure> {
     let from = session.location(&args.ends.from)?;
     let wish = session.wish(&args.ends.from, args.ends.consistency);
+    get_ready();
     let source = session.open_as(&from, wish).await?;
     let opened = session.ends(source, from.to_string(), &args.ends.to, &args.ends.mapping, args.ends.country).await?;
     let plan = opened.plan(args.rows_a_range).await?;

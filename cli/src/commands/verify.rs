@@ -13,7 +13,7 @@ use imis_schemas::{Catalog, Engine};
 
 use crate::args::{DEFAULT_PACK, Verify};
 use crate::commands::Session;
-use crate::commands::plan::{bind_known, modular, namespace};
+use crate::commands::plan::{bind_known, get_ready, modular, namespace};
 use crate::exit::{DATA, DONE, Failure};
 use crate::show;
 
@@ -52,6 +52,9 @@ async fn ends(args: &Verify, session: &Session) -> Result<((Location, End), (Loc
     // The option is about legacy systems; a PostgreSQL gives all its connections one snapshot unless imis.yaml says otherwise.
     let of_to = args.consistency.filter(|_| matches!(to, Location::Mssql(_)));
     let (wish, wish_of_to) = (session.wish(&args.from, args.consistency), session.wish(&args.to, of_to));
+    if !args.same_shape {
+        get_ready();
+    }
     let one_by_one = [&from, &to].into_iter().any(|end| matches!(end, Location::Scripts(_)));
     // A mapping that is held against the source wants to know what the login may read there.
     let (from, to) = (end(from, wish, !args.same_shape, session), end(to, wish_of_to, false, session));

@@ -131,7 +131,7 @@ fn exactly_the_planted_rows_are_found() {
         assert!(errored.is_empty(), "{errored:?}");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // Every check of every pack was put to the test, but the generators of PostgreSQL.
+    // Every check of every pack was put to the test. The generators of PostgreSQL are in `generate`.
     let listed = desk.imis(&["check", "list", "--pack", ALL, "--json"]).done().json();
     let listed: BTreeSet<String> =
         listed.as_array().unwrap().iter().map(|check| check["id"].as_str().unwrap().to_owned()).collect();

@@ -1,7 +1,10 @@
 //! `imis generate`, into every kind of place.
 
+use std::collections::BTreeSet;
+
 use imis_fixtures::postgres::Cluster;
 
+use crate::checks::violations;
 use crate::harness::{Desk, number};
 
 #[test]
@@ -51,6 +54,25 @@ const LOW_GENERATORS: &str = "SELECT count(*) FROM pg_class t JOIN pg_attribute 
     CROSS JOIN LATERAL (SELECT last_value FROM pg_sequences q WHERE format('%I', q.sequencename) = s.name OR format('%I.%I', q.schemaname, q.sequencename) = s.name) q
     WHERE t.relnamespace = 'public'::regnamespace AND s.name IS NOT NULL AND q.last_value < m.highest";
 
+/// The same as `imis check` finds them, by table and column.
+fn low_generators_by_check(desk: &Desk, url: &str, name: &str) -> BTreeSet<(String, String)> {
+    let report = format!("checked-{name}");
+    let check = ["check", url, "--pack", "openimis/migration", "--only", "X13", "--fail-on", "never", "--report"];
+    desk.imis(&[&check[..], &[&report]].concat()).done();
+    violations(&desk.path().join(report)).remove("X13").unwrap_or_default()
+}
+
+/// The same as they were planted.
+fn low_generators_by_truth(desk: &Desk, name: &str) -> BTreeSet<(String, String)> {
+    let truth = std::fs::read_to_string(desk.path().join(name).join("truth.csv")).unwrap_or_default();
+    let planted = truth.lines().filter(|line| line.starts_with("X13,"));
+    let place = |line: &str| match line.split(',').collect::<Vec<_>>()[..] {
+        [_, _, table, "", column] => (table.to_lowercase(), column.to_owned()),
+        _ => panic!("{line}"),
+    };
+    planted.map(place).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_hold_in_the_tables_from_which_django_starts() {
     let (desk, cluster) = (Desk::new(), Cluster::shared());
@@ -67,6 +89,7 @@ async fn keys_hold_in_the_tables_from_which_django_starts() {
         let keys = number(name, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'").await;
         assert!(keys > 80, "{keys}");
         assert_eq!(number(name, LOW_GENERATORS).await, low, "{name}");
+        assert_eq!(low_generators_by_check(&desk, &url, name), low_generators_by_truth(&desk, name), "{name}");
         desk.imis(&["generate", "-o", &url, "--families", "10"]).failed(2, "holds rows", &[]);
     }
     // What a key refuses is known before, with the reason.

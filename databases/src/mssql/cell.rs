@@ -137,12 +137,10 @@ fn append(values: &mut Values, cell: &Cell<'_>) -> Result<(usize, Taken), Refusa
     Ok((size, taken))
 }
 
-/// Appends an identifier as people write it, in small letters.
+/// Appends an identifier, whose bytes the server has in an order of its own.
 #[inline]
 pub(super) fn append_guid(to: &mut Ends, bytes: [u8; 16]) -> Result<usize, Refusal> {
-    let id = uuid::Uuid::from_bytes_le(bytes);
-    to.bytes.extend_from_slice(id.hyphenated().encode_lower(&mut [0; 36]).as_bytes());
-    to.end().map_err(Refusal::Unreadable)
+    to.uuid(uuid::Uuid::from_bytes_le(bytes)).map_err(Refusal::Unreadable)
 }
 
 /// Appends a text; what of one that cannot be read is there by then is the caller's to take back.

@@ -14,6 +14,7 @@ use imis_schemas::{DataType, Engine, TypedColumn};
 
 use super::numeric;
 use crate::error::{Error, ErrorKind};
+use crate::identifier::parse_uuid;
 
 /// Days from 1970-01-01 to 2000-01-01, PostgreSQL's zero.
 pub(super) const EPOCH_DAYS: i32 = 10_957;
@@ -243,7 +244,7 @@ fn put_cell(cells: &Cells<'_>, row: usize, out: &mut BytesMut) -> Result<(), &'s
                 out.put_i32(-1);
                 return Ok(());
             }
-            let uuid = uuid::Uuid::try_parse(a.value(row)).map_err(|_| "a text is not a UUID")?;
+            let uuid = parse_uuid(a.value(row).as_bytes()).ok_or("a text is not a UUID")?;
             out.put_i32(16);
             out.put_slice(uuid.as_bytes());
             Ok(())

@@ -17,6 +17,8 @@ use crate::source::{Chunk, RefusedRow};
 const MORE: usize = 1024 * 1024;
 /// The size of the end mark.
 const TRAILER: usize = 2;
+/// Why a cell is refused for which the batch has no room.
+const TOO_LARGE: &str = "the cell is larger than a batch can be";
 
 /// The item of a SELECT list that gives a column in the form that [`Decoder`] reads.
 pub(super) fn select_item(column: &TypedColumn) -> String {
@@ -60,7 +62,7 @@ fn put(column: &mut Column, form: Form, field: &[u8]) -> Result<(), Fault> {
     }
     #[inline]
     fn end(values: &mut Ends) -> Result<(), Fault> {
-        values.end().map(|_| ()).map_err(|_| Fault::Value("the cell is larger than a batch can be"))
+        values.end().map(|_| ()).map_err(|_| Fault::Value(TOO_LARGE))
     }
     match &mut column.values {
         Values::Boolean(v) => v.append(sure::<1>(field)? != [0]),
@@ -90,8 +92,7 @@ fn put(column: &mut Column, form: Form, field: &[u8]) -> Result<(), Fault> {
         }
         Values::Text(v) if form == Form::Uuid => {
             let id = uuid::Uuid::from_bytes(fixed(field)?);
-            v.bytes.extend_from_slice(id.hyphenated().encode_lower(&mut [0; 36]).as_bytes());
-            end(v)?;
+            v.uuid(id).map_err(|_| Fault::Value(TOO_LARGE))?;
         }
         Values::Text(v) => {
             std::str::from_utf8(field).map_err(|_| Fault::Value("the text is not UTF-8"))?;

@@ -3,6 +3,9 @@
 //! The driver believes what a server says of lengths, gathers rows and notices as long as they come, and waits for ever. A
 //! server that breaks the bounds is stopped here: in its place the guard says an error of its own, in the words of the
 //! protocol, so that whoever waits for the answer gets it as any other error of the server, and ends the connection.
+//!
+//! Rows of COPY come a message each, and the driver pays for each message about what decoding the row costs. Where messages begin in
+//! that stream means nothing, so the guard puts them together.
 
 use std::io;
 use std::pin::Pin;
@@ -14,6 +17,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
+use tokio_util::io::poll_read_buf;
 
 use crate::pace::Pace;
 
@@ -38,6 +42,8 @@ const ROW: usize = 160;
 /// Requests of ours that may be on their way together.
 const REQUESTS: usize = 8;
 const CHUNK: usize = 64 * 1024;
+/// Messages of COPY are put together up to this size.
+const TOGETHER: usize = 32 * 1024;
 
 /// How large a row of COPY may be; shared by the connections of a pool.
 #[derive(Clone, Debug)]
@@ -81,9 +87,10 @@ pub(super) struct Guard<S> {
     inner: S,
     stage: Stage,
     limit: RowLimit,
-    /// What came; the first `ready` bytes of it may be handed on.
+    /// What came; the first `ready` bytes of it may be handed on, and the next `gone` are of no use any more.
     raw: BytesMut,
     ready: usize,
+    gone: usize,
     /// What is still to come of a message that is handed on in pieces.
     rest: usize,
     aside: usize,
@@ -116,6 +123,7 @@ impl<S> Guard<S> {
             limit,
             raw: BytesMut::new(),
             ready: 0,
+            gone: 0,
             rest: 0,
             aside: 0,
             other: 0,
@@ -142,12 +150,14 @@ impl<S> Guard<S> {
 
     /// Looks at what came as far as it can be judged.
     fn judge(&mut self) -> Result<(), &'static str> {
+        // Where a message of COPY begins that the next one may join.
+        let mut open: Option<usize> = None;
         loop {
-            let fresh = self.raw.get(self.ready..).unwrap_or_default();
+            let fresh = self.raw.get(self.ready + self.gone..).unwrap_or_default();
             if self.rest > 0 {
                 let now = self.rest.min(fresh.len());
                 self.rest -= now;
-                self.ready += now;
+                self.let_pass(now);
                 if now == 0 {
                     return Ok(());
                 }
@@ -174,8 +184,35 @@ impl<S> Guard<S> {
                 return Ok(());
             }
             self.count(tag, length)?;
-            self.rest = whole;
+            if whole > WHOLE || tag != b'd' {
+                open = None;
+                self.rest = whole;
+                continue;
+            }
+            match open.filter(|start| self.ready - start + length <= TOGETHER) {
+                Some(start) => {
+                    self.gone += HEADER;
+                    self.let_pass(whole - HEADER);
+                    let joined = u32::try_from(self.ready - start - 1).unwrap_or(u32::MAX).to_be_bytes();
+                    if let Some(place) = self.raw.get_mut(start + 1..start + HEADER) {
+                        place.copy_from_slice(&joined);
+                    }
+                }
+                None => {
+                    open = Some(self.ready);
+                    self.let_pass(whole);
+                }
+            }
         }
+    }
+
+    /// Lets the next so many bytes be handed on.
+    fn let_pass(&mut self, bytes: usize) {
+        if self.gone > 0 {
+            let from = self.ready + self.gone;
+            self.raw.copy_within(from..from + bytes, self.ready);
+        }
+        self.ready += bytes;
     }
 
     fn count(&mut self, tag: u8, length: usize) -> Result<(), &'static str> {
@@ -220,6 +257,7 @@ impl<S> Guard<S> {
             return Err(io::Error::new(io::ErrorKind::TimedOut, says.to_owned()));
         }
         self.raw.truncate(self.ready);
+        self.gone = 0;
         let mut fields = BytesMut::new();
         for (field, text) in [(b'S', "FATAL"), (b'V', "FATAL"), (b'C', code), (b'M', says)] {
             fields.put_u8(field);
@@ -291,22 +329,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 buf.put_slice(this.raw.get(..now).unwrap_or_default());
                 this.raw.advance(now);
                 this.ready -= now;
+                if this.ready == 0 {
+                    this.raw.advance(std::mem::take(&mut this.gone));
+                }
                 return Poll::Ready(Ok(()));
             }
             if this.stage == Stage::Over {
                 return Poll::Ready(Ok(()));
             }
-            let at = this.raw.len();
-            this.raw.resize(at + CHUNK, 0);
-            let mut space = ReadBuf::new(this.raw.get_mut(at..).unwrap_or_default());
-            let polled = Pin::new(&mut this.inner).poll_read(cx, &mut space);
-            let came = space.filled().len();
-            this.raw.truncate(at + came);
+            this.raw.reserve(CHUNK);
+            let polled = poll_read_buf(Pin::new(&mut this.inner), cx, &mut this.raw);
             let stall = match polled {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 // What is left is half a message; the driver says that the connection is closed.
-                Poll::Ready(Ok(())) if came == 0 => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) => {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(came)) => {
                     let stall = if this.waits() { this.read.arrived(came) } else { None };
                     if let Err(says) = this.judge() {
                         this.give_up(VIOLATION, says)?;
@@ -368,5 +405,75 @@ where
 {
     fn channel_binding(&self) -> ChannelBinding {
         self.inner.channel_binding()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// What a driver is given of what a server sends in pieces.
+    async fn given(sent: &[u8], pieces: usize) -> Vec<u8> {
+        let (ours, mut server) = tokio::io::duplex(pieces.max(1));
+        let mut guard = Guard::new(ours, RowLimit::new(1024), Duration::from_secs(5));
+        let mut given = Vec::new();
+        let send = async {
+            server.write_all(sent).await.unwrap();
+            drop(server);
+        };
+        let ((), read) = futures::join!(send, guard.read_to_end(&mut given));
+        read.unwrap();
+        given
+    }
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        [&[tag][..], &(body.len() as u32 + 4).to_be_bytes(), body].concat()
+    }
+
+    /// The messages, with those of COPY that follow on each other as one; and how long the longest of these was.
+    fn told(mut bytes: &[u8]) -> (Vec<(u8, Vec<u8>)>, usize) {
+        let (mut all, mut longest) = (Vec::<(u8, Vec<u8>)>::new(), 0);
+        while let [tag, a, b, c, d, rest @ ..] = bytes {
+            let (body, after) = rest.split_at(u32::from_be_bytes([*a, *b, *c, *d]) as usize - 4);
+            match all.last_mut() {
+                Some((b'd', joined)) if *tag == b'd' => joined.extend_from_slice(body),
+                _ => all.push((*tag, body.to_vec())),
+            }
+            longest = longest.max(if *tag == b'd' { body.len() } else { 0 });
+            bytes = after;
+        }
+        assert!(bytes.is_empty());
+        (all, longest)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn messages_of_copy_are_put_together_and_nothing_else_happens(
+            messages in prop::collection::vec((prop::sample::select(&b"dddddSZ"[..]), 0usize..9_000, any::<u8>()), 0..60),
+            large in prop::option::of(60_000usize..200_000),
+            pieces in 1usize..100_000,
+        ) {
+            let large = large.map(|length| message(b'd', &vec![7; length]));
+            let small = messages.iter().map(|(tag, length, fill)| message(*tag, &vec![*fill; *length]));
+            let sent = small.chain(large.clone()).collect::<Vec<_>>().concat();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let given = runtime.block_on(given(&sent, pieces));
+            let (expected, before) = told(&sent);
+            let (found, longest) = told(&given);
+            prop_assert_eq!(found, expected);
+            prop_assert!(longest <= before.max(TOGETHER));
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_become_few_messages() {
+        let sent = message(b'd', &[1; 200]).repeat(1_000);
+        let given = given(&sent, 1 << 20).await;
+        let messages = given.len() - 1_000 * 200;
+        assert!(messages <= 5 * 8, "{messages} bytes of headers");
     }
 }

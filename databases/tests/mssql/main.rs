@@ -12,6 +12,8 @@ use arrow::array::{
     Int16Array, Int32Array, Int64Array, StringArray, Time64MicrosecondArray, TimestampMicrosecondArray, UInt8Array,
 };
 use arrow::record_batch::RecordBatch;
+// `make fuzz` instruments every test of the crate; what that calls comes with this.
+use bolero as _;
 use futures::{StreamExt, TryStreamExt};
 use imis_databases::mssql::MssqlSource;
 use imis_databases::{

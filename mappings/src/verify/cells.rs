@@ -27,12 +27,13 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, GenericByteArray};
-use arrow::buffer::NullBuffer;
+use arrow::array::{Array, ArrayRef, AsArray, GenericByteArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::{
     ArrowPrimitiveType, ByteArrayType, DataType as ArrowType, Date32Type, Decimal128Type, Float32Type, Float64Type,
     Int16Type, Int32Type, Int64Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, UInt8Type,
 };
+use imis_databases::identifier::parse_uuid;
 
 use super::canonical::{Kind, Plain};
 use super::json;
@@ -120,7 +121,7 @@ pub(crate) struct Cells<'a> {
 }
 
 enum Values<'a> {
-    Truth(&'a BooleanArray),
+    Truth(&'a BooleanBuffer),
     TruthText(Texts<'a>),
     UInt8(&'a [u8]),
     Int16(&'a [i16]),
@@ -177,7 +178,7 @@ impl<'a> Cells<'a> {
         let texts = || array.as_string_opt::<i32>().map(Texts::new);
         let values = match (kind, array.data_type()) {
             (_, A::Null) => Values::Null,
-            (Kind::Truth, A::Boolean) => Values::Truth(array.as_boolean_opt()?),
+            (Kind::Truth, A::Boolean) => Values::Truth(array.as_boolean_opt()?.values()),
             (Kind::Truth, A::Utf8) => Values::TruthText(texts()?),
             (Kind::Number, A::UInt8) => Values::UInt8(plain::<UInt8Type>(array)?),
             (Kind::Number, A::Int16) => Values::Int16(plain::<Int16Type>(array)?),
@@ -252,12 +253,12 @@ impl<'a> Cells<'a> {
             Values::Uuid(a) => places.fill(|row| {
                 let mut place = [0; WIDEST];
                 let (mark, rest) = place.split_at_mut(1);
-                match uuid::Uuid::try_parse_ascii(a.bytes(row).trim_ascii()) {
-                    Ok(uuid) => {
+                match parse_uuid(a.bytes(row).trim_ascii()) {
+                    Some(uuid) => {
                         mark.fill(11);
                         rest.copy_from_slice(uuid.as_bytes());
                     }
-                    Err(_) => mark.fill(BEHIND),
+                    None => mark.fill(BEHIND),
                 }
                 place
             }),
@@ -412,7 +413,8 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        Decimal128Array, Float32Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray, UInt8Array,
+        BooleanArray, Decimal128Array, Float32Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+        UInt8Array,
     };
     use arrow::compute::cast;
     use proptest::prelude::*;

@@ -14,6 +14,18 @@ pub(crate) const CHEAP: u64 = 200_000;
 /// A short row of an openIMIS table takes about four times what the smallest row there can be takes.
 const USUAL: u64 = 4;
 
+/// What of a column is added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depth {
+    /// NULLs, sums of money and decimals, the ends of dates: what a table of millions of rows can be asked for while all of them are
+    /// compared anyway.
+    Money,
+    /// Sums of whole numbers and truth values, too: not every row, or not this column, is compared.
+    Numbers,
+    /// The ends of numbers, and how many values are distinct.
+    All,
+}
+
 /// A table of the target, and those of the source that its rows come from.
 pub(crate) struct Asked {
     pub(crate) from: Vec<Arc<Table>>,
@@ -85,6 +97,20 @@ impl Counted {
         self.to.get(&table.table_name()).map_or(0, |target| target.rows)
     }
 
+    /// The rows of a table and of the one that it gets them from: of that which has more.
+    pub(crate) fn larger(&self, from: &Table, to: &Table) -> u64 {
+        self.from(from).unwrap_or_default().max(self.to(to))
+    }
+
+    /// What is added up of a table that gets its rows from another, where only a sample of the rows may be compared.
+    pub(crate) fn depth(&self, from: &Table, to: &Table, sample: bool) -> Depth {
+        match self.larger(from, to) {
+            ..=CHEAP => Depth::All,
+            _ if sample => Depth::Numbers,
+            _ => Depth::Money,
+        }
+    }
+
     /// How many rows a table of the target has at most; `None` where nobody asked.
     pub(crate) fn to_at_most(&self, table: &Table) -> Option<u64> {
         self.to.get(&table.table_name()).map(|target| target.at_most)
@@ -105,6 +131,11 @@ mod tests {
         let asked = [Asked { from: vec![Arc::clone(&table), Arc::clone(&table)], to: Arc::clone(&table) }];
         let counted = Counted::new(&one, &other, &asked, 2).await.unwrap();
         assert_eq!(counted.from(&table), Some(from_rows));
+        let depth = |sample| counted.depth(&table, &table, sample);
+        match from_rows.max(counted.to(&table)) <= CHEAP {
+            true => assert_eq!((depth(false), depth(true)), (Depth::All, Depth::All)),
+            false => assert_eq!((depth(false), depth(true)), (Depth::Money, Depth::Numbers)),
+        }
         assert_eq!(*from.asked.lock().unwrap(), ["count tblInsuree"]);
         let questions = to.asked.lock().unwrap().clone();
         (counted.to(&table), counted.to_at_most(&table), questions)

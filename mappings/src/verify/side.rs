@@ -15,6 +15,9 @@ use super::form::Form;
 use crate::bind::{BoundMapping, RowWay, Way};
 use crate::map::map;
 
+/// Rows a batch: what was decoded is still in the nearer caches when it is encoded and hashed.
+const BATCH_ROWS: usize = 2 * 1024;
+
 /// A row that did not come through: it could not be read, or the mapping refuses it.
 #[derive(Clone, Debug)]
 pub(crate) struct Lost {
@@ -114,6 +117,7 @@ impl TableSide {
         let mut request = ReadRequest::all(Arc::clone(&self.table)).columns(self.columns.clone()).range(range);
         request = self.at_most.into_iter().fold(request, ReadRequest::counted);
         request.max_cell = self.max_cell;
+        request.batch_rows = BATCH_ROWS;
         request.texts = Texts::ByTheServer;
         let form = Arc::clone(form);
         let sheet = move |chunk: Chunk| {
@@ -169,6 +173,7 @@ impl RulesSide {
                         ReadRequest::all(Arc::clone(table)).columns(way.read.clone()).range(range.clone());
                     request = part.counted.into_iter().fold(request, ReadRequest::counted);
                     request.max_cell = self.max_cell;
+                    request.batch_rows = BATCH_ROWS;
                     request.texts = Texts::ByTheServer;
                     self.source.read(request)
                 }

@@ -77,8 +77,11 @@ impl Figures {
         let is_small = i64::try_from(least).is_ok() && i64::try_from(greatest).is_ok();
         let mut each = values.iter().flatten().map(i128::from);
         let sum = match is_small {
-            true => Some(each.fold(0i128, i128::wrapping_add)),
-            false => each.try_fold(0i128, i128::checked_add),
+            true if values.null_count() == 0 => {
+                Some(values.values().iter().fold(0, |sum: i128, value| sum.wrapping_add(i128::from(*value))))
+            }
+            true => Some(each.fold(0, i128::wrapping_add)),
+            false => each.try_fold(0, i128::checked_add),
         };
         self.add(sum, Some(least), Some(greatest));
     }

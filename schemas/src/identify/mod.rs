@@ -181,6 +181,13 @@ struct Candidate {
     weight: u64,
 }
 
+/// Reads what [`identify`] compares with, 50 ms of work that can be done while a server is waited for. Nobody has to: who comes first
+/// reads it.
+pub fn get_ready() {
+    shape::legacy();
+    django::modular();
+}
+
 /// Finds the release that a database is closest to. Of releases that are equally close the latest is taken: what the
 /// database lacks then counts as missing, not as older.
 ///

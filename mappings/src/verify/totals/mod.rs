@@ -11,8 +11,8 @@ use imis_schemas::{Column, Table};
 use self::sql::{Measure, Speaker, measures, normal};
 use super::canonical::Kind;
 use super::compare::Found;
-use super::counted::{CHEAP, Counted};
-use super::expected::{rules_of, way};
+use super::counted::{Counted, Depth};
+use super::expected::{form, rules_of, way};
 use super::outcome::{AreaTotal, ColumnTotal, Status, TableVerdict};
 use super::tally::{Figures, Unit};
 use super::{End, engine, shape};
@@ -34,6 +34,8 @@ struct Twin {
     from: Column,
     to: Column,
     kind: Kind,
+    /// Whether it is among what is compared row by row.
+    compared: bool,
 }
 
 /// Totals of the tables of a migration: of columns that the mapping carries over as they are.
@@ -43,16 +45,19 @@ pub(crate) async fn migration(
     to: &End,
     tables: &[Arc<Table>],
     counted: &Counted,
+    sample: bool,
 ) -> Result<(Vec<ColumnTotal>, Vec<AreaTotal>), Error> {
     let twins = tables.iter().filter_map(|table| {
         let (source, columns) = carried(mapping, table)?;
+        let (compared, _) = form(mapping, table);
         let columns = columns.into_iter().filter_map(|(own, target)| {
             let (a, b) = (own.data_type(engine(from)), target.data_type(engine(to)));
             let kind = match (Kind::of(&a), Kind::of(&b)) {
                 (Kind::Moment, Kind::Date) => Kind::Date,
                 _ => Kind::between(&a, &b)?,
             };
-            Some(Twin { name: target.name.clone(), from: own, to: target, kind })
+            let compared = compared.columns.iter().any(|column| column.name == target.name);
+            Some(Twin { name: target.name.clone(), from: own, to: target, kind, compared })
         });
         Some(Twins {
             table: table.table_name().to_string(),
@@ -62,7 +67,7 @@ pub(crate) async fn migration(
         })
     });
     let speakers = (Speaker::new(from).await?, Speaker::new(to).await?);
-    let totals = of_columns(&speakers, twins.collect(), counted).await?;
+    let totals = of_columns(&speakers, twins.collect(), counted, sample).await?;
     let resolve = |table: &str| {
         let target = tables.iter().find(|t| imis_schemas::same_name(&t.name, table))?;
         let (source, columns) = carried(mapping, target)?;
@@ -92,6 +97,7 @@ pub(crate) async fn same_shape(
     from: &End,
     to: &End,
     counted: &Counted,
+    sample: bool,
 ) -> Result<(Vec<ColumnTotal>, Vec<AreaTotal>), Error> {
     let columns_of = |pair: &shape::Pair| -> Vec<(Column, Column, Kind)> {
         let names = pair.from_columns.iter().zip(&pair.to_columns).zip(&pair.form.columns);
@@ -107,11 +113,11 @@ pub(crate) async fn same_shape(
         to: Arc::clone(&pair.to),
         columns: columns_of(pair)
             .into_iter()
-            .map(|(from, to, kind)| Twin { name: to.name.clone(), from, to, kind })
+            .map(|(from, to, kind)| Twin { name: to.name.clone(), from, to, kind, compared: true })
             .collect(),
     });
     let speakers = (Speaker::new(from).await?, Speaker::new(to).await?);
-    let totals = of_columns(&speakers, twins.collect(), counted).await?;
+    let totals = of_columns(&speakers, twins.collect(), counted, sample).await?;
     let resolve = |table: &str| {
         let pair = pairs.iter().find(|pair| imis_schemas::same_name(&pair.to.name, table))?;
         let columns = columns_of(pair).into_iter().map(|(from, to, _)| (from, to)).collect();
@@ -124,16 +130,19 @@ async fn of_columns(
     speakers: &(Speaker, Speaker),
     twins: Vec<Twins>,
     counted: &Counted,
+    sample: bool,
 ) -> Result<Vec<ColumnTotal>, Error> {
     let mut totals = Vec::new();
     for twins in twins {
-        let rows = counted.from(&twins.from).unwrap_or_default().max(counted.to(&twins.to));
+        let depth = counted.depth(&twins.from, &twins.to, sample);
         let mut asked: Vec<Option<(&Twin, Measure)>> = vec![None];
         for twin in &twins.columns {
             let may_be_null = twin.from.nullable || twin.to.nullable;
-            asked.extend(measures(twin.kind, may_be_null, rows <= CHEAP).into_iter().map(|m| Some((twin, m))));
+            let is_whole = speakers.0.is_whole(&twin.from) && speakers.1.is_whole(&twin.to);
+            let depth = if twin.compared { depth } else { depth.max(Depth::Numbers) };
+            asked.extend(measures(twin.kind, is_whole, may_be_null, depth).into_iter().map(|m| Some((twin, m))));
         }
-        if rows == 0 {
+        if counted.larger(&twins.from, &twins.to) == 0 {
             asked.truncate(1);
         }
         let items = |speaker: &Speaker, of_from: bool| -> Vec<String> {

@@ -9,6 +9,7 @@ use imis_schemas::{Column, DataType, Engine, Table};
 
 use super::super::End;
 use super::super::canonical::{Kind, Plain};
+use super::super::counted::Depth;
 use crate::functions::session;
 use imis_databases::query::expression::failed;
 use imis_databases::query::tables::{SourceRows, register};
@@ -110,6 +111,11 @@ impl Speaker {
     /// A column of a table that stands under an alias in a statement.
     pub(crate) fn column(&self, alias: &str, column: &Column) -> String {
         format!("{alias}.{}", self.name(&column.name))
+    }
+
+    /// Whether a column holds whole numbers.
+    pub(crate) fn is_whole(&self, column: &Column) -> bool {
+        self.data_type(column).arrow().is_integer()
     }
 
     fn data_type(&self, column: &Column) -> DataType {
@@ -292,23 +298,26 @@ pub(crate) enum Part {
 }
 
 /// The measures that make sense for a column on both sides.
-pub(crate) fn measures(kind: Kind, may_be_null: bool, is_cheap: bool) -> Vec<Measure> {
+pub(crate) fn measures(kind: Kind, is_whole: bool, may_be_null: bool, depth: Depth) -> Vec<Measure> {
     let mut measures = Vec::new();
     if may_be_null {
         measures.push(Measure::Nulls);
     }
     match kind {
+        // Whole numbers are keys for the most part, which add up to nothing that anybody knows.
+        Kind::Number if is_whole && depth == Depth::Money => {}
+        Kind::Truth if depth == Depth::Money => {}
         // Of millions of numbers the sum tells what the least and the greatest would, at a third of what a server pays.
         Kind::Number => {
             measures.push(Measure::Sum);
-            measures.extend([Measure::Least, Measure::Greatest].into_iter().filter(|_| is_cheap));
+            measures.extend([Measure::Least, Measure::Greatest].into_iter().filter(|_| depth == Depth::All));
         }
         Kind::Truth => measures.push(Measure::Sum),
         Kind::Date | Kind::Moment => measures.extend([Measure::Least, Measure::Greatest]),
         _ => {}
     }
     // Texts are left out: servers do not agree about what is distinct (case, blanks at the end).
-    if is_cheap && matches!(kind, Kind::Number | Kind::Date) {
+    if depth == Depth::All && matches!(kind, Kind::Number | Kind::Date) {
         measures.push(Measure::Distinct);
     }
     measures
@@ -351,6 +360,22 @@ pub(crate) fn normal(measure: Measure, kind: Kind, answer: Option<String>) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_millions_of_rows_money_and_dates_are_added_up() {
+        use Measure::{Distinct, Greatest, Least, Nulls, Sum};
+        let of = |kind, is_whole, depth| measures(kind, is_whole, false, depth);
+        for is_whole in [true, false] {
+            assert_eq!(of(Kind::Number, is_whole, Depth::All), [Sum, Least, Greatest, Distinct]);
+        }
+        assert_eq!(of(Kind::Number, true, Depth::Numbers), [Sum]);
+        assert_eq!(of(Kind::Truth, false, Depth::Numbers), [Sum]);
+        assert_eq!(of(Kind::Number, true, Depth::Money), []);
+        assert_eq!(of(Kind::Truth, false, Depth::Money), []);
+        assert_eq!(of(Kind::Number, false, Depth::Money), [Sum]);
+        assert_eq!(of(Kind::Moment, false, Depth::Money), [Least, Greatest]);
+        assert_eq!(measures(Kind::Text, false, true, Depth::Money), [Nulls]);
+    }
 
     #[test]
     fn answers_of_both_servers_meet() {
