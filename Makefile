@@ -38,9 +38,7 @@ lint: setup-build setup-lint
 	@sh .ci/deny $(DENY)
 
 bench: setup
-	@cargo bench -p imis-cli --bench migrate
-	@cargo bench -p imis-cli --bench checks
-	@cargo bench -p imis-fixtures --bench generate
+	@cargo bench -p imis-cli --benches --no-fail-fast
 
 # The targets are tests, whose corpus `make test` replays. What is found lies beside the corpus, in `crashes`.
 FUZZ_SECONDS = 30

@@ -38,6 +38,6 @@ pub use progress::Progress;
 pub use secret::Secret;
 pub use sink::Sink;
 pub use source::{
-    Answer, Chunk, ChunkStream, Denied, KeyRange, ReadRequest, RefusedRow, Rights, Source, Texts, plan_ranges,
-    ranges_between,
+    Answer, Chunk, ChunkStream, Denied, KeyRange, ReadRequest, RefusedRow, Rights, Source, Texts, Veil, Veiled,
+    plan_ranges, ranges_between,
 };

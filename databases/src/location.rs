@@ -88,6 +88,8 @@ pub struct MssqlAddress {
     pub silence: u64,
     /// Who reads its rows.
     pub driver: Driver,
+    /// Whether masked values, filtered rows and encrypted bytes are taken for what is there.
+    pub accepts_veiled: bool,
 }
 
 /// How to reach a PostgreSQL server.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use imis_schemas::{Catalog, Column, DataType, Engine, Table, TableName};
+use imis_schemas::{Catalog, Column, DataType, Engine, Table, TableName, same_name};
 use serde::{Deserialize, Serialize};
 
 use crate::consistency::{Consistency, Mark, Reading};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::filled;
 
 /// How many rows a batch holds, about: what came in one message stays together, which is 32 KiB of a PostgreSQL at most.
@@ -148,6 +148,25 @@ pub struct Chunk {
     pub refused: Vec<RefusedRow>,
 }
 
+impl Chunk {
+    /// The rows, where none was refused: for whoever computes from all rows of a table and can name none that is missing.
+    ///
+    /// # Errors
+    /// When a row could not be read; table, column and key are named.
+    pub fn whole(self, table: &Table) -> Result<RecordBatch, Error> {
+        let Some(row) = self.refused.first() else { return Ok(self.batch) };
+        let columns: Vec<&str> = row.key.iter().map(|(column, _)| column.as_str()).collect();
+        let of = if columns.is_empty() { String::new() } else { format!(" (found by {})", columns.join(", ")) };
+        Err(Error::new(
+            ErrorKind::Data,
+            format!("a query needs all rows of {}, and one cannot be read{of}: {}: {}", table.name, row.column, row.reason),
+        )
+        .with_help(
+            "Mend the row at the source; `imis check profile` counts rows that cannot be read. Or let the query read other columns.",
+        ))
+    }
+}
+
 impl From<RecordBatch> for Chunk {
     fn from(batch: RecordBatch) -> Self {
         Chunk { batch, refused: Vec::new() }
@@ -166,6 +185,8 @@ pub struct Rights {
     pub view_definition: Option<bool>,
     /// Tables and columns that it sees and may not read.
     pub denied: Vec<Denied>,
+    /// Tables and columns that it may read and that do not show it what they hold.
+    pub veiled: Vec<Veiled>,
 }
 
 /// A table, or a column of it, that the login may not read.
@@ -175,6 +196,71 @@ pub struct Denied {
     pub table: TableName,
     /// The column; `None` for the whole table.
     pub column: Option<String>,
+}
+
+/// A table, or a column of it, that can be read without an error and does not show what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Veiled {
+    /// The table.
+    pub table: TableName,
+    /// The column; `None` for the whole table.
+    pub column: Option<String>,
+    /// In which way.
+    pub veil: Veil,
+}
+
+/// How a server keeps from a login what a table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Veil {
+    /// Dynamic data masking: other values are shown.
+    Masked,
+    /// Row-level security: rows are left out, and counted by nobody.
+    Filtered,
+    /// Always Encrypted: what is shown is encrypted, and only clients have the key.
+    Encrypted,
+}
+
+impl Veiled {
+    /// Whether reading these columns of a table would show less, or something else, than is there.
+    pub fn covers(&self, table: &TableName, columns: &[String]) -> bool {
+        let of_column = |column: &String| columns.iter().any(|read| same_name(read, column));
+        same_name(&self.table.name, &table.name)
+            && same_name(&self.table.schema, &table.schema)
+            && self.column.as_ref().is_none_or(of_column)
+    }
+
+    /// What an administrator can do about it.
+    pub fn help(&self) -> &'static str {
+        match self.veil {
+            Veil::Masked => {
+                "An administrator lets the login see it: GRANT UNMASK TO the login. veiled=accept in the address takes the \
+                 masked values, which cannot be told from others afterwards."
+            }
+            Veil::Filtered => {
+                "An administrator switches the policy off while data is moved (ALTER SECURITY POLICY ... WITH (STATE = OFF)), \
+                 or makes its function let this login see every row; then, or where the part is what you want, say \
+                 veiled=accept in the address."
+            }
+            Veil::Encrypted => {
+                "Decrypt the column at the source (in a restored copy, say), for only clients with its key can read it. \
+                 veiled=accept in the address reads the encrypted bytes."
+            }
+        }
+    }
+}
+
+impl fmt::Display for Veiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.table.name)?;
+        if let Some(column) = &self.column {
+            write!(f, ".{column}")?;
+        }
+        f.write_str(match self.veil {
+            Veil::Masked => " is masked for this login (dynamic data masking)",
+            Veil::Filtered => " has a filter that may keep rows from this login (row-level security)",
+            Veil::Encrypted => " is encrypted by clients (Always Encrypted)",
+        })
+    }
 }
 
 /// Rows of texts.

@@ -14,8 +14,8 @@ use imis_schemas::{Catalog, DataType, Engine, Table};
 use tokio::runtime::Runtime;
 
 use crate::Outcome;
-use crate::process::{Cpu, family_cpu};
 use crate::run::{Contender, Run};
+use crate::shared::process::{Cpu, family_cpu};
 
 /// The table that is checked, and the one that it refers to.
 pub(crate) const TABLES: [&str; 2] = ["tblInsuree", "tblEducations"];

@@ -13,25 +13,21 @@
 //! Expectations or takes more than twice the time of DuckDB.
 
 mod data;
-#[path = "../migrate/machine.rs"]
-mod machine;
 mod peers;
-#[allow(dead_code, reason = "the other benchmark needs more of it")]
-#[path = "../migrate/process.rs"]
-mod process;
 mod run;
+#[allow(dead_code, reason = "another benchmark needs more of it")]
+#[path = "../shared/mod.rs"]
+mod shared;
 mod table;
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::process::ExitCode;
 
 use data::Data;
 use peers::Peers;
 use run::{Contender, Run};
-
-/// What may go wrong in a benchmark; nobody handles it.
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+use shared::machine::Machine;
+use shared::{Outcome, number};
 
 /// How many times as fast as Great Expectations it has to be.
 const FASTER: f64 = 3.0;
@@ -49,16 +45,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn number(name: &str, usual: u64) -> Outcome<u64> {
-    match std::env::var(name) {
-        Ok(text) => Ok(text.replace(['_', ','], "").parse().map_err(|_| format!("{name} is not a number"))?),
-        Err(_) => Ok(usual),
-    }
-}
-
 fn bench() -> Outcome<bool> {
     let (rows, rounds) = (number("IMIS_BENCH_ROWS", 1_000_000)?, number("IMIS_BENCH_RUNS", 5)?.max(1));
-    let machine = machine::Machine::look()?;
+    let machine = Machine::look()?;
     let peers = match Peers::ready() {
         Ok(peers) => Some(peers),
         Err(error) => {
@@ -99,9 +88,7 @@ fn bench() -> Outcome<bool> {
     let pack = if number("IMIS_BENCH_PACK", 1)? == 1 { Some(data::whole_pack(rows)?) } else { None };
     let report = table::Report { machine, data: &data, peers: peers.as_ref(), lines, counts: &counts, rounds, pack };
     println!("{}", report.text());
-    if std::env::var_os("IMIS_BENCH_WRITE").is_some_and(|value| value == "1") {
-        report.write()?;
-    }
+    shared::book::put(&report.text())?;
     let slow = report.complaints();
     slow.iter().for_each(|complaint| eprintln!("bench: {complaint}"));
     Ok(differing.is_empty() && slow.is_empty())

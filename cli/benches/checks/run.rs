@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::data::Data;
-use crate::process::{Cpu, ended_children_cpu, peak_bytes};
+use crate::shared::process::{Cpu, ended_children_cpu, peak_bytes};
 
 /// Who checks.
 pub(crate) struct Contender {

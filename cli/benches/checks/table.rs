@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::data::{Data, Pack};
-use crate::machine::Machine;
 use crate::peers::Peers;
 use crate::run::Run;
-use crate::{FASTER, Outcome, SLOWER};
+use crate::shared::machine::Machine;
+use crate::shared::{grouped, mib};
+use crate::{FASTER, SLOWER};
 
-/// The section of docs/benchmarks.md that is ours, and the one behind it.
+/// The section of docs/benchmarks.md that is ours.
 const SECTION: &str = "## Twenty checks";
-const NEXT: &str = "## The generator";
 
 /// Medians of the runs of one contender.
 pub(crate) struct Line {
@@ -91,21 +91,14 @@ impl Report<'_> {
 
     /// The section of the book.
     pub(crate) fn text(&self) -> String {
-        let machine = &self.machine;
         let mut text = format!(
             "{SECTION}\n\n`cargo bench -p imis-cli --bench checks`, part of `make bench`: twenty checks (`cli/benches/checks/twenty.yaml`) of {} live\n\
-             insurees with planted defects. Medians of {} rounds on {}: {} cores ({}), {} of memory, Linux {}, PostgreSQL {}{};\n\
-             load {:.1} before the start.\n\n",
+             insurees with planted defects. Medians of {} rounds on {}, PostgreSQL {}{}.\n\n",
             grouped(self.data.rows),
             self.rounds,
-            machine.date,
-            machine.cores,
-            machine.processor,
-            mib(machine.memory_bytes),
-            machine.kernel,
+            self.machine.words(),
             self.data.postgres,
             self.peers.map_or(String::new(), |peers| format!(", {}", peers.versions)),
-            machine.load_before,
         );
         text += "| | seconds | least to most | the checks alone | CPU s | PostgreSQL CPU s | peak memory |\n|---|---:|---:|---:|---:|---:|---:|\n";
         for line in &self.lines {
@@ -152,17 +145,6 @@ impl Report<'_> {
         }
         text
     }
-
-    /// Puts it into the book, in place of the former one.
-    pub(crate) fn write(&self) -> Outcome<()> {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
-        let page = std::fs::read_to_string(path)?;
-        let after = page.find(NEXT).and_then(|at| page.get(at..)).unwrap_or_default();
-        let before = page.split(SECTION).next().unwrap_or_default().split(NEXT).next().unwrap_or_default().trim_end();
-        std::fs::write(path, format!("{before}\n\n{}\n{after}", self.text()))?;
-        eprintln!("bench: written to docs/benchmarks.md");
-        Ok(())
-    }
 }
 
 const METHOD: &str = "
@@ -173,20 +155,3 @@ configuration that was found: one suite of twenty expectations of its own librar
 `count(*) FILTER` for what is row by row, a grouping for each uniqueness. `imis` runs as it always does: it also finds the keys of the rows
 and examples. Memory is that of the program; PostgreSQL's own is not in it. The rounds go through all of them in turn.
 ";
-
-fn mib(bytes: u64) -> String {
-    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}

@@ -24,25 +24,21 @@
 //! A peer that is missing is said to be, on the terminal and in the table. It fails when something is missed that must be true: see
 //! `race/demands.rs`; also when `imis` takes more than 256 MiB, or when verifying a migration takes longer than the migration.
 
-mod machine;
-mod process;
 mod race;
 mod servers;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod step;
 mod table;
 mod watch;
 mod whole;
 
-use std::error::Error;
-use std::path::Path;
 use std::process::ExitCode;
 
-use machine::Machine;
 use servers::{Served, Servers};
+use shared::machine::Machine;
+use shared::{Outcome, book, mib, number};
 use step::Step;
-
-/// What may go wrong in a benchmark; nobody handles it.
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// How much memory `imis` may take: 256 MiB.
 const MEMORY_LIMIT: u64 = 256 * 1024 * 1024;
@@ -75,64 +71,25 @@ fn play(role: &str) -> Outcome<()> {
     }
 }
 
-fn number(name: &str, usual: u64) -> Outcome<u64> {
-    match std::env::var(name) {
-        Ok(text) => Ok(text.replace(['_', ','], "").parse().map_err(|_| format!("{name} is not a number"))?),
-        Err(_) => Ok(usual),
-    }
-}
-
 fn bench() -> Outcome<bool> {
     let rows = number("IMIS_BENCH_ROWS", 1_000_000)?;
     let parts = std::env::var("IMIS_BENCH_PARTS").unwrap_or_default();
     let machine = Machine::look()?;
-    let mut page = String::from(HEAD);
     let mut complaints = Vec::new();
     if parts != "steps" {
         let race = race::run(rows, number("IMIS_BENCH_RUNS", 5)?.max(1), number("IMIS_BENCH_LARGE", 1)? == 1)?;
         println!("{}", race.text(&machine, ""));
-        page += &format!("\n{}", race.section(&machine));
-        let missed = race.demands().into_iter().filter(|demand| !demand.is_met);
-        complaints.extend(missed.map(|d| format!("missed: {}: {}, reached {}", d.what, d.wanted, d.reached)));
-        write("benchmarks.svg", &race::svg(&race))?;
+        complaints.extend(race.demands().iter().filter_map(race::Demand::complaint));
+        book::put(&race.section(&machine))?;
+        book::write("benchmarks.svg", &race::svg(&race))?;
     }
     if parts != "race" {
         let (section, mut missed) = steps(rows, &machine)?;
-        page += &format!("\n{section}");
+        book::put(&section)?;
         complaints.append(&mut missed);
-    }
-    if parts.is_empty() {
-        // The last sections are other benchmarks'.
-        let old = std::fs::read_to_string(docs().join("benchmarks.md")).unwrap_or_default();
-        let others = old.find("## Twenty checks").or_else(|| old.find("## The generator"));
-        if let Some(others) = others.and_then(|at| old.get(at..)) {
-            page += &format!("\n{others}");
-        }
-        write("benchmarks.md", &page)?;
     }
     complaints.iter().for_each(|complaint| eprintln!("bench: {complaint}"));
     Ok(complaints.is_empty())
-}
-
-const HEAD: &str = "\
-# Benchmarks
-
-<!-- Written by `IMIS_BENCH_WRITE=1 make bench`; text and figures come from cli/benches/migrate. -->
-
-`make bench` measures everything on this page in one go. Losses are shown as wins are.
-";
-
-fn docs() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs"))
-}
-
-/// Writes a file of the book, when that is wanted.
-fn write(name: &str, text: &str) -> Outcome<()> {
-    if std::env::var_os("IMIS_BENCH_WRITE").is_some_and(|value| value == "1") {
-        std::fs::write(docs().join(name), text)?;
-        eprintln!("bench: written to docs/{name}");
-    }
-    Ok(())
 }
 
 /// The second part: its section of the page, and what is missed.
@@ -158,7 +115,7 @@ fn steps(rows: u64, machine: &Machine) -> Outcome<(String, Vec<String>)> {
     println!("{}", report.plain());
     let mut missed = Vec::new();
     if peak > MEMORY_LIMIT {
-        let (peak, limit) = (table::mib(peak), table::mib(MEMORY_LIMIT));
+        let (peak, limit) = (mib(peak), mib(MEMORY_LIMIT));
         missed.push(format!("imis took {peak} of memory, more than the {limit} allowed"));
     }
     if is_slow {

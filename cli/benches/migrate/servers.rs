@@ -12,7 +12,7 @@ use imis_fixtures::sqlserver::{Options, SqlServer, Tables};
 use tokio::runtime::Runtime;
 
 use crate::Outcome;
-use crate::process::{Cpu, cpu_of, family_cpu};
+use crate::shared::process::{Cpu, cpu_of, family_cpu};
 
 /// The table that is large.
 pub(crate) const TABLE: &str = "tblInsuree";

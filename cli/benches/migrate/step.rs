@@ -17,9 +17,9 @@ use imis_schemas::{Catalog, Column, DataType, Engine, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
-use crate::process::{own_cpu, peak_bytes};
 use crate::race::limits;
 use crate::servers::{Servers, TABLE};
+use crate::shared::process::{own_cpu, peak_bytes};
 use crate::table::Figure;
 use crate::whole::LOADED;
 

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use crate::MEMORY_LIMIT;
-use crate::machine::Machine;
 use crate::servers::Servers;
+use crate::shared::machine::Machine;
+use crate::shared::{grouped, mib};
 
 /// What was measured of one step.
 #[derive(Clone, Debug)]
@@ -90,22 +91,11 @@ impl Report<'_> {
     }
 
     fn setting(&self) -> String {
-        let machine = self.machine;
-        let others = match machine.load_before {
-            load if load < 0.3 => "nothing else was running".to_owned(),
-            load => format!(
-                "other work was running on the same cores (load {load:.1} before the start), so times are upper bounds"
-            ),
-        };
         format!(
-            "{} rows of tblInsuree, made by repeating those of {}.\nMeasured on {}: {} cores ({}), {:.0} GiB of memory, Linux {}, PostgreSQL {}; {others}.",
+            "{} rows of tblInsuree, made by repeating those of {}.\nMeasured on {}, PostgreSQL {}.",
             grouped(self.servers.rows),
             self.servers.data,
-            machine.date,
-            machine.cores,
-            machine.processor,
-            machine.memory_bytes as f64 / f64::from(1 << 30),
-            machine.kernel,
+            self.machine.words(),
             self.servers.postgres,
         )
     }
@@ -120,8 +110,7 @@ in seconds for a million rows, without connecting and planning (but for the whol
 are run three times and the run with the least CPU counts; the others are run once.
 
 - *read*: one SELECT over TDS, without TLS, into Arrow batches, which are dropped. The peak has the bound pack in it, as that of the next step.
-- *read and map*: the same columns, and the pack's rule for insurees on every batch. Where the two are about equal, mapping costs less than
-  two such measurements differ by: most columns pass through as they are.
+- *read and map*: the same columns, and the pack's rule for insurees on every batch; what it takes more than *read* is the mapping's.
 - *encode*: batches that are ready in memory (and counted in its peak) into the bytes of binary COPY, which are dropped.
 - *COPY from a ready file*: the bytes of the same rows from a file into a table as a migration loads it: keys, uniques and indexes are
   away. One connection. Nobody who loads with COPY is faster than the server lets him be.
@@ -139,7 +128,9 @@ are run three times and the run with the least CPU counts; the others are run on
 - SQL Server itself: the source is the loopback server of the fixtures, which has no locks, no disk and no network to wait for, but shares the
   cores with what is measured. Its CPU stands in its own column; where the sum of the three columns reaches the cores, the cores are the
   bottleneck, and a server on another machine leaves more of them to `imis`.
-- PostgreSQL's promises: the cluster runs with `fsync` off on the same disk; a real one writes its log and waits for it.
+- PostgreSQL's promises: the cluster is that of the tests, for everybody alike: `fsync`, `synchronous_commit` and `full_page_writes` off, `wal_level`
+  minimal. Rows that are copied into a table that was there before are logged all the same; an index that is built is not, and a real server
+  logs that too, and waits for its disk.
 - Encryption on either line.
 - Photos: an insuree has none in its row.
 ";
@@ -166,24 +157,6 @@ pub(crate) fn aligned<const N: usize>(head: &[&str; N], rows: &[[String; N]], ba
     }
     for row in rows {
         text.push_str(&line(std::array::from_fn(|at| row[at].as_str())));
-    }
-    text
-}
-
-/// Bytes in MiB.
-pub(crate) fn mib(bytes: u64) -> String {
-    format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
-/// A number with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
     }
     text
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::process::{Cpu, cpu_of, ended_children_cpu, machine_cpu, peak_bytes};
 use crate::servers::Servers;
+use crate::shared::process::{Cpu, cpu_of, ended_children_cpu, machine_cpu, peak_bytes};
 
 /// A moment at which a phase began.
 pub(crate) struct Mark {

@@ -65,7 +65,7 @@ pub(crate) fn snapshot(servers: &Servers) -> Outcome<Figure> {
     let folder = servers.folder.path().join("snapshot");
     let output = folder.to_string_lossy();
     let mut seen = run("snapshot", &["snapshot", &servers.source(), "-o", &output], servers)?;
-    seen.whole.rows = Some(servers.rows);
+    seen.whole.rows = Some(crate::race::parquet_rows(&folder)?);
     Ok(seen.whole)
 }
 

@@ -32,4 +32,5 @@ mod scripts;
 mod situations;
 mod types;
 mod values;
+mod veiled;
 mod verify;

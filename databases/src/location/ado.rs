@@ -126,6 +126,7 @@ pub(super) fn parse(text: &str) -> Result<MssqlAddress, LocationError> {
         connect_timeout: CONNECT_TIMEOUT,
         silence: MSSQL_SILENCE,
         driver: Driver::default(),
+        accepts_veiled: false,
     };
     for (position, (name, value)) in pairs(text)?.into_iter().enumerate() {
         let Some(key) = key(&name) else { return Err(unknown_option(&name, position + 1, PROPOSED)) };

@@ -17,6 +17,7 @@ fn plain(host: &str, database: &str) -> MssqlAddress {
         connect_timeout: 15,
         silence: 900,
         driver: Driver::Own,
+        accepts_veiled: false,
     }
 }
 
@@ -34,7 +35,7 @@ fn addresses_of_sql_server() {
         ("mssql://sa:p@s/s:#%w@h/IMIS", login(plain("h", "IMIS"), "sa", "p@s/s:#%w")),
         ("mssql://[::1]:1444/IMIS", MssqlAddress { port: Some(1444), ..plain("::1", "IMIS") }),
         (
-            "mssql://h/IMIS?encrypt=off&instance=EXPRESS&intent=readonly&timeout=3&tls=old&silence=60&driver=tiberius",
+            "mssql://h/IMIS?encrypt=off&instance=EXPRESS&intent=readonly&timeout=3&tls=old&silence=60&driver=tiberius&veiled=accept",
             MssqlAddress {
                 encrypt: Encrypt::Off,
                 instance: Some("EXPRESS".into()),
@@ -42,6 +43,7 @@ fn addresses_of_sql_server() {
                 connect_timeout: 3,
                 silence: 60,
                 driver: Driver::Tiberius,
+                accepts_veiled: true,
                 old_tls: true,
                 ..plain("h", "IMIS")
             },

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::secret::Secret;
 
-const MSSQL_OPTIONS: &[&str] = &["encrypt", "trust", "ca", "tls", "instance", "intent", "timeout", "silence", "driver"];
+const MSSQL_OPTIONS: &[&str] =
+    &["encrypt", "trust", "ca", "tls", "instance", "intent", "timeout", "silence", "driver", "veiled"];
 const POSTGRES_OPTIONS: &[&str] =
     &["sslmode", "sslrootcert", "host", "port", "dbname", "user", "connect_timeout", "application_name", "silence"];
 const SSL_MODES: &[&str] = &["disable", "prefer", "require", "verify-ca", "verify-full"];
@@ -124,6 +125,7 @@ pub(super) fn mssql(rest: &str) -> Result<MssqlAddress, LocationError> {
         connect_timeout: CONNECT_TIMEOUT,
         silence: MSSQL_SILENCE,
         driver: Driver::default(),
+        accepts_veiled: false,
     };
     for (position, (name, value)) in pieces.options.into_iter().enumerate() {
         match name.as_str() {
@@ -165,6 +167,13 @@ pub(super) fn mssql(rest: &str) -> Result<MssqlAddress, LocationError> {
                     "own" => Driver::Own,
                     "tiberius" => Driver::Tiberius,
                     _ => return Err(LocationError::new("driver is own (the default) or tiberius")),
+                }
+            }
+            "veiled" => {
+                address.accepts_veiled = match value.to_lowercase().as_str() {
+                    "accept" => true,
+                    "refuse" => false,
+                    _ => return Err(LocationError::new("veiled is refuse (the default) or accept")),
                 }
             }
             other => return Err(unknown_option(other, position + 1, MSSQL_OPTIONS)),

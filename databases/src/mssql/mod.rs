@@ -32,6 +32,7 @@ mod text;
 mod tls;
 mod transaction;
 mod trouble;
+mod veil;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -46,7 +47,7 @@ pub use self::tls::TlsFacts;
 use crate::consistency::{Choice, Consistency, Mark, Reading, Wish};
 use crate::error::Error;
 use crate::location::MssqlAddress;
-use crate::source::{Answer, ChunkStream, ReadRequest, Rights, Source};
+use crate::source::{Answer, ChunkStream, ReadRequest, Rights, Source, Veiled};
 
 /// The collation of the database.
 const DATABASE_COLLATION: &str = "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS nvarchar(128)) AS name";
@@ -67,6 +68,7 @@ struct Shared {
     server: connect::Server,
     catalog: OnceCell<Arc<Catalog>>,
     rights: OnceCell<Rights>,
+    veiled: OnceCell<Vec<Veiled>>,
     collation: OnceCell<Option<String>>,
     cuts: Mutex<BTreeMap<(String, String), u64>>,
     wish: Wish,
@@ -97,6 +99,14 @@ impl Shared {
             offer.choose(self.wish).ok_or_else(|| trouble::not_allowed(self.server.address()))
         };
         self.choice.get_or_try_init(settle).await
+    }
+
+    /// What the login does not see as it is; nothing where the address accepts that.
+    async fn veiled(&self) -> Result<&[Veiled], Error> {
+        let ask = || async {
+            if self.server.address().accepts_veiled { Ok(Vec::new()) } else { veil::veiled(&self.server).await }
+        };
+        self.veiled.get_or_try_init(ask).await.map(Vec::as_slice)
     }
 
     async fn mark_before(&self) -> Option<Mark> {
@@ -151,6 +161,7 @@ impl MssqlSource {
                 server,
                 catalog: OnceCell::new(),
                 rights: OnceCell::new(),
+                veiled: OnceCell::new(),
                 collation: OnceCell::new(),
                 cuts: Mutex::new(BTreeMap::new()),
                 wish,
@@ -186,6 +197,8 @@ impl Source for MssqlSource {
     }
 
     async fn count(&self, table: &Table) -> Result<u64, Error> {
+        // Of rows that a filter keeps from us none is counted either, and an empty table is not even read.
+        veil::refuse(self.shared.veiled().await?, &table.table_name(), &[])?;
         questions::count(&self.shared.server, &table.table_name()).await
     }
 
@@ -213,7 +226,13 @@ impl Source for MssqlSource {
     }
 
     async fn rights(&self) -> Rights {
-        self.shared.rights.get_or_init(|| questions::rights(&self.shared.server)).await.clone()
+        let shared = &self.shared;
+        let ask = || async {
+            // A server that cannot be asked is asked again before the first row.
+            let veiled = shared.veiled().await.map(<[Veiled]>::to_vec).unwrap_or_default();
+            Rights { veiled, ..questions::rights(&shared.server).await }
+        };
+        shared.rights.get_or_init(ask).await.clone()
     }
 
     async fn filled(&self, table: &Table, columns: &[&Column]) -> Result<Vec<u64>, Error> {

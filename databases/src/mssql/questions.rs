@@ -81,7 +81,7 @@ pub(super) async fn rights(server: &Server) -> Rights {
             denied.extend(parts.map(|(column, _)| Denied { table: table.clone(), column: Some(column) }));
         }
     }
-    Rights { login, view_definition: shown, denied }
+    Rights { login, view_definition: shown, denied, ..Rights::default() }
 }
 
 /// The least and the greatest key.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::allowance::Allowance;
 use super::select::{Form, Selection};
 use super::wire::{Halt, Reader};
-use super::{Shared, by_tiberius, oversize, trouble};
+use super::{Shared, by_tiberius, oversize, trouble, veil};
 use crate::ahead::ahead;
 use crate::error::Error;
 use crate::location::Driver;
@@ -50,10 +50,14 @@ fn drained(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
 }
 
 fn straight(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {
-    match shared.server.address().driver {
-        Driver::Tiberius => by_tiberius::rows(shared, request),
-        Driver::Own => by_wire(shared, request),
-    }
+    let opened = async move {
+        veil::refuse(shared.veiled().await?, &request.table.table_name(), &request.columns)?;
+        Ok::<_, Error>(match shared.server.address().driver {
+            Driver::Tiberius => by_tiberius::rows(shared, request),
+            Driver::Own => by_wire(shared, request),
+        })
+    };
+    Box::pin(stream::once(opened).try_flatten())
 }
 
 fn by_wire(shared: Arc<Shared>, request: ReadRequest) -> ChunkStream {

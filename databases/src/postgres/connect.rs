@@ -30,9 +30,11 @@ pub async fn connect(address: &PostgresAddress) -> Result<Client, Error> {
 }
 
 /// What a session of ours says of itself. A time limit that suits a web server would end a load halfway; a lock that nobody gives
-/// back is not waited for without end.
+/// back is not waited for without end. Rows that a policy keeps from us are an error and not silently fewer rows. Triggers that
+/// raise a notice for every row would have us read as many notices.
 const SESSION: &str = "-c TimeZone=UTC -c DateStyle=ISO -c client_encoding=UTF8 -c extra_float_digits=3 \
-    -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=20s";
+    -c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c lock_timeout=20s -c row_security=off \
+    -c client_min_messages=error";
 
 /// Opens one connection with the TLS settings of an earlier one: reading the system's certificates takes longer than
 /// connecting.
@@ -81,8 +83,9 @@ async fn log_in(
     if address.sslmode == "disable" {
         let guarded = Guard::new(socket, limit.clone(), silence);
         let (client, connection) = config.connect_raw(guarded, NoTls).await.map_err(trouble)?;
+        let version = connection.parameter("server_version").and_then(major);
         tokio::spawn(connection);
-        return Ok(client);
+        return stay(client, version).await;
     }
     let mut tls = match known.get() {
         Some(tls) => tls.clone(),
@@ -95,7 +98,25 @@ async fn log_in(
         .map_err(|e| Error::failed("TLS cannot be set up").caused_by(e))?;
     let guarded = Guard::before_tls(socket, limit.clone(), silence);
     let (client, connection) = config.connect_raw(guarded, GuardedTls(tls)).await.map_err(trouble)?;
+    let version = connection.parameter("server_version").and_then(major);
     tokio::spawn(connection);
+    stay(client, version).await
+}
+
+/// The first number of a version: 17 of `17.2 (Debian 17.2-1)` and of `17beta1`.
+fn major(version: &str) -> Option<u32> {
+    let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+    version.get(..digits)?.parse().ok()
+}
+
+/// Takes time limits away that only newer servers know; an older one would refuse them among the settings of the session.
+async fn stay(client: Client, version: Option<u32>) -> Result<Client, Error> {
+    let limits = match version {
+        Some(17..) => "SET idle_session_timeout = 0; SET transaction_timeout = 0",
+        Some(14..) => "SET idle_session_timeout = 0",
+        _ => return Ok(client),
+    };
+    client.batch_execute(limits).await.map_err(|e| describe_error(e, "beginning a session"))?;
     Ok(client)
 }
 
@@ -167,6 +188,16 @@ fn connection_error(error: &tokio_postgres::Error, address: &PostgresAddress, pl
             format!("PostgreSQL at {place} takes no more connections"),
             "Close other sessions, or use fewer connections with --jobs.",
         ),
+        // Only servers name a setting. A pooler in front of one takes what it knows.
+        Some(code)
+            if code.code() == VIOLATION
+                && error.as_db_error().is_some_and(|e| e.message().contains("startup parameter")) =>
+        {
+            (
+                format!("what listens at {place} does not take the settings of a session: it seems to be a pooler"),
+                "Name the server itself, not PgBouncer or the like before it: a migration holds locks and transactions of its own sessions.",
+            )
+        }
         Some(code) if code.code() == VIOLATION || code.code() == GIVEN_UP => {
             (format!("what listens at {place} does not log in as a PostgreSQL does"), REACH_HELP)
         }

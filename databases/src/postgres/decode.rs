@@ -72,7 +72,7 @@ fn put(column: &mut Column, form: Form, field: &[u8]) -> Result<(), Fault> {
         Values::Float32(v) => v.push(f32::from_be_bytes(fixed(field)?)),
         Values::Float64(v) => v.push(f64::from_be_bytes(fixed(field)?)),
         Values::Decimal(v, scale) => {
-            let number = numeric::get(field, u8::try_from(*scale).unwrap_or(0));
+            let number = numeric::get(field, *scale);
             v.push(number.ok_or(Fault::Value("the number is not finite or has too many digits"))?);
         }
         Values::Date(v) => {

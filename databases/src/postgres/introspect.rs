@@ -13,7 +13,7 @@ use crate::error::Error;
 pub const STATE_SCHEMA: &str = "imis_migration";
 
 const OURS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema', 'imis_migration') \
-     AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%'";
+     AND n.nspname NOT LIKE 'pg\\_toast%' AND n.nspname NOT LIKE 'pg\\_temp%' AND n.nspname NOT LIKE '\\_timescaledb\\_%'";
 
 /// Describes a database.
 ///
@@ -44,7 +44,7 @@ pub async fn introspect(client: &Client) -> Result<Catalog, Error> {
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
              LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
-             WHERE c.relkind IN ('r', 'p') AND {OURS} ORDER BY n.nspname, c.relname, a.attnum"
+             WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND {OURS} ORDER BY n.nspname, c.relname, a.attnum"
         ),
     )
     .await?;

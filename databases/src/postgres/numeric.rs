@@ -42,7 +42,7 @@ pub fn put(out: &mut BytesMut, unscaled: i128, scale: u8) {
 
 /// Reads a field without its length into a value scaled to `scale`; `None` when it is not finite, has more digits
 /// behind the point than `scale`, or does not fit.
-pub fn get(mut field: &[u8], scale: u8) -> Option<i128> {
+pub fn get(mut field: &[u8], scale: i8) -> Option<i128> {
     if field.len() < 8 {
         return None;
     }
@@ -106,7 +106,7 @@ mod tests {
         let mut out = BytesMut::new();
         put(&mut out, value, scale);
         assert_eq!(out.get_i32() as usize, out.len());
-        get(&out, scale)
+        get(&out, i8::try_from(scale).unwrap())
     }
 
     #[test]
@@ -117,6 +117,10 @@ mod tests {
             }
         }
         assert_eq!(get(&[0, 0, 0, 0, 0xC0, 0, 0, 0], 2), None, "NaN");
+        // 1,230,000 as a numeric(5,-4) has it: places before the point that are always zero.
+        let mut out = BytesMut::new();
+        put(&mut out, 1_230_000, 0);
+        assert_eq!((get(&out[4..], -4), get(&out[4..], -5)), (Some(123), None));
         assert_eq!(parse("-12.50"), Some((-1250, 2)));
         assert_eq!(parse("1e5"), None);
     }
@@ -128,7 +132,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_survived(bytes: Vec<u8>, scale in 0u8..=38) {
+        fn any_bytes_are_survived(bytes: Vec<u8>, scale in -38i8..=38) {
             let _ = get(&bytes, scale);
         }
     }

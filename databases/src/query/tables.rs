@@ -202,10 +202,12 @@ impl PartitionStream for RowsPart {
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.schema);
         let stream = self.rows.read(Arc::clone(&self.table), self.columns.clone());
-        let named = Arc::clone(&schema);
+        let (named, table) = (Arc::clone(&schema), Arc::clone(&self.table));
         let batches = stream.map(move |chunk| {
-            let chunk = chunk.map_err(|e| DataFusionError::External(Box::new(e)))?;
-            rename(&chunk.batch, &named)
+            // A row that is missing here would be missed by nobody.
+            let rows =
+                chunk.and_then(|chunk| chunk.whole(&table)).map_err(|e| DataFusionError::External(Box::new(e)))?;
+            rename(&rows, &named)
         });
         Box::pin(RecordBatchStreamAdapter::new(schema, batches))
     }
@@ -228,4 +230,72 @@ pub fn rename(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
         })
         .collect::<std::result::Result<Vec<_>, _>>()?;
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int32Array;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use imis_schemas::{Column, Known};
+
+    use super::*;
+    use crate::source::{Chunk, RefusedRow};
+
+    /// Two rows, and one that cannot be read where its note is asked for.
+    struct HalfReadable(Catalog);
+
+    impl Rows for HalfReadable {
+        fn engine(&self) -> Engine {
+            Engine::Postgres
+        }
+        fn table(&self, name: &str) -> Option<Arc<Table>> {
+            self.0.table(name).map(|t| Arc::new(t.clone()))
+        }
+        fn names(&self) -> Vec<String> {
+            Vec::new()
+        }
+        fn read(&self, _: Arc<Table>, columns: Vec<String>) -> ChunkStream {
+            let fields = columns.iter().map(|name| Field::new(name, DataType::Int32, true));
+            let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+            let arrays = columns.iter().map(|_| Arc::new(Int32Array::from(vec![1, 2])) as _).collect();
+            let refused = columns.contains(&"note".to_owned()).then(|| RefusedRow {
+                key: vec![("id".into(), "3".into())],
+                column: "note".into(),
+                reason: "half a character".into(),
+            });
+            let chunk =
+                Chunk { batch: RecordBatch::try_new(schema, arrays).unwrap(), refused: refused.into_iter().collect() };
+            Box::pin(futures::stream::iter([Ok(chunk)]))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_read_fails_the_query_that_needs_it() {
+        let mut catalog = Catalog::new(Engine::Postgres);
+        let column = |name: &str| Column {
+            name: name.into(),
+            data_type: "integer".into(),
+            nullable: true,
+            identity: false,
+            default: None,
+            computed: None,
+            collation: None,
+        };
+        catalog.tables.push(Table {
+            schema: "public".into(),
+            name: "log".into(),
+            columns: vec![column("id"), column("note")],
+            primary_key: Known::Yes(None),
+            foreign_keys: Known::Yes(Vec::new()),
+            uniques: Known::Yes(Vec::new()),
+            indexes: Known::Yes(Vec::new()),
+            checks: Known::Yes(Vec::new()),
+        });
+        let context = SessionContext::new();
+        register(&context, "source", Arc::new(HalfReadable(catalog)));
+        let ask = async |sql: &str| context.sql(sql).await.unwrap().collect().await;
+        assert_eq!(ask("SELECT id FROM source.log").await.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
+        let said = ask("SELECT id FROM source.log WHERE note > 0").await.unwrap_err().to_string();
+        assert!(said.contains("one cannot be read (found by id): note: half a character"), "{said}");
+    }
 }

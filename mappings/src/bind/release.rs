@@ -192,6 +192,18 @@ impl Binder<'_> {
 
     /// What a rule reads must be allowed to be read.
     pub(super) fn may_be_read(&mut self, rule: &Rule, source: &Table, read: &[String]) {
+        let veiled = &self.seen.rights.veiled;
+        for veiled in veiled.iter().filter(|veiled| veiled.covers(&source.table_name(), read)) {
+            let release = self.release.as_ref().map(Release::label).unwrap_or_default();
+            let place = rule.source_tables().first().map_or(&rule.name.place, |first| &first.place);
+            let columns = veiled.column.iter().cloned().collect();
+            self.errors.push(
+                MappingError::at(place, format!("{veiled}: what is read would not be what is there"))
+                    .with_label("not shown as it is")
+                    .with_help(veiled.help())
+                    .found(Finding::Drift { release, table: source.name.clone(), columns }),
+            );
+        }
         let denied: Vec<Option<String>> = self
             .seen
             .rights

@@ -96,7 +96,8 @@ impl ExpectedRows {
         }
         let names = form.columns.iter().map(|c| c.name.clone()).collect();
         let now = self.target.read(ReadRequest::all(Arc::clone(table)).columns(names));
-        let now = now.map(|chunk| Ok::<_, Error>(chunk?.batch)).boxed();
+        let whole = Arc::clone(table);
+        let now = now.map(move |chunk| chunk?.whole(&whole)).boxed();
         if !filled_last(&self.mapping, table) {
             return now;
         }

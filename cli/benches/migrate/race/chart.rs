@@ -7,7 +7,7 @@ use imis_reports::escape::html;
 use super::contender::Contender;
 use super::shape::Shape;
 use super::{Entry, Race};
-use crate::table::grouped;
+use crate::shared::grouped;
 
 const WIDTH: f64 = 860.0;
 /// Where bars begin, and how long the longest may be; figures stand behind it.

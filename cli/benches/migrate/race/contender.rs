@@ -127,13 +127,14 @@ impl Peers {
             let text = String::from_utf8_lossy(&output.stdout).lines().next()?.trim().to_owned();
             (!text.is_empty()).then_some(text)
         };
-        let commit = |folder: &Path| {
-            let output = Command::new("git").arg("-C").arg(folder).args(["rev-parse", "--short=12", "HEAD"]).output();
-            let text = String::from_utf8_lossy(&output.ok()?.stdout).trim().to_owned();
-            (!text.is_empty()).then_some(text)
-        };
         let pgloader = self.pgloader.as_deref().map(|program| said(program, "--version").unwrap_or_default());
-        let rust = self.rust.as_deref().map(|program| said(program, "--version").unwrap_or_default());
+        let rust = self.rust.as_deref().map(|program| {
+            let version = said(program, "--version").unwrap_or_default();
+            match program.parent().and_then(commit) {
+                Some(commit) => format!("{version}, {commit}"),
+                None => version,
+            }
+        });
         let tool = self.python_tool.as_deref().map(|folder| {
             let python = said(&self.python, "--version").unwrap_or_default();
             format!("openimis/database_postgresql {} under {python}", commit(folder).unwrap_or_default())
@@ -167,7 +168,7 @@ impl Peers {
             Contender::Imis | Contender::Verify => migration(include_str!("../straight.yaml")),
             Contender::Rules => migration(include_str!("../rules.yaml")),
             Contender::Snapshot => {
-                let output = folder.join("race-snapshot");
+                let output = snapshot_folder(servers);
                 let _ = std::fs::remove_dir_all(&output);
                 let output = output.to_string_lossy();
                 Ok(imis_command(&["snapshot", &from, "--tables", table, "-o", &output], servers))
@@ -211,6 +212,22 @@ impl Peers {
             }
         }
     }
+}
+
+/// Where the snapshot of a table lies.
+pub(crate) fn snapshot_folder(servers: &Servers) -> PathBuf {
+    servers.folder.path().join("race-snapshot")
+}
+
+/// The commit of a checkout, and whether something in it is other than committed.
+fn commit(folder: &Path) -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]).filter(|commit| !commit.is_empty())?;
+    let changed = git(&["diff", "--name-only", "HEAD"])?.lines().collect::<Vec<_>>().join(", ");
+    Some(if changed.is_empty() { commit } else { format!("{commit} (changed: {changed})") })
 }
 
 /// Everything of a table, its columns by name.

@@ -1,4 +1,4 @@
-//! What nobody can be faster than: COPY of a file that is ready, and the bytes of the result without a look at them.
+//! What the servers allow: COPY of a file that is ready over one connection, and the bytes of the result without a look at them.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

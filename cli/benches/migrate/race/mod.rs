@@ -14,8 +14,12 @@ mod page;
 pub(crate) mod shape;
 
 pub(crate) use chart::svg;
+pub(crate) use demands::Demand;
+use std::path::Path;
+
 use contender::{Contender, DATABASE, Peers};
 use imis_schemas::Engine;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use shape::Shape;
 
 use crate::Outcome;
@@ -71,6 +75,12 @@ impl Entry {
     /// Rows a second, of the median.
     pub(crate) fn rate(&self) -> Option<f64> {
         Some(self.rows as f64 / self.median(Run::alone)?.max(1e-9))
+    }
+
+    /// Why there are no runs, or fewer: short, and without anything that a table is made of.
+    pub(crate) fn failure_in_short(&self) -> Option<String> {
+        // What a program says may have anything in it, a bar for instance.
+        Some(self.failure.as_ref()?.chars().filter(|c| !c.is_control() && *c != '|').take(60).collect())
     }
 
     pub(crate) fn peak_bytes(&self) -> u64 {
@@ -153,6 +163,9 @@ pub(crate) fn run(rows: u64, rounds: u64, is_large_wanted: bool) -> Outcome<Race
     Ok(race)
 }
 
+/// Why a peer that is missing has no runs.
+const NOT_HERE: &str = "not here";
+
 /// What the target's table holds, as far as every contender has to agree.
 type Held = (i64, Option<i64>);
 
@@ -176,7 +189,7 @@ impl<'a> Track<'a> {
             shape: contender.shape(shape),
             rows: rows(contender.shape(shape)),
             runs: Vec::new(),
-            failure: (!peers.has(*contender)).then(|| "not here".to_owned()),
+            failure: (!peers.has(*contender)).then(|| NOT_HERE.to_owned()),
         };
         let entries = contenders.iter().map(entry).collect();
         let mut track = Track { peers, servers, entries, held: (0, None) };
@@ -190,6 +203,9 @@ impl<'a> Track<'a> {
         if u64::try_from(track.held.0)? != rows(shape) {
             return Err(format!("imis loaded {} rows of {}", track.held.0, rows(shape)).into());
         }
+        // What the others have to come to is proven first, every cell of it.
+        let proof = track.turn(Contender::Verify, shape, rows(shape))??;
+        eprintln!("bench: the race, {}, every row is right ({:.2} s)", shape.table(), proof.seconds);
         limits::make_ready(shape, servers)?;
         Ok(track)
     }
@@ -227,9 +243,16 @@ impl<'a> Track<'a> {
         if let Some(wrong) = self.wrong(contender, shape, rows, &stdout)? {
             return Ok(Err(wrong));
         }
+        let besides = match contender {
+            Contender::RustPeer => match key_seconds(&stdout, &seen.messages) {
+                Some(seconds) => seconds,
+                None => return Ok(Err("it does not say how long its primary key took".to_owned())),
+            },
+            _ => 0.0,
+        };
         let run = Run {
             seconds: seen.seconds(),
-            besides: if contender == Contender::RustPeer { key_seconds(&stdout, &seen.messages) } else { 0.0 },
+            besides,
             cpu_seconds: seen.cpu_seconds(),
             source_cpu_seconds: seen.source_cpu_seconds(),
             target_cpu_seconds: seen.target_cpu_seconds(),
@@ -252,7 +275,7 @@ impl<'a> Track<'a> {
                 let equal = tables["tables"].as_array().into_iter().flatten().filter_map(|t| t["equal"].as_u64());
                 equal.sum()
             }
-            Contender::Snapshot => rows,
+            Contender::Snapshot => parquet_rows(&contender::snapshot_folder(self.servers))?,
             _ => {
                 let held = self.look(shape)?;
                 // The hundredth has a sum of its own.
@@ -290,12 +313,19 @@ impl<'a> Track<'a> {
 }
 
 /// How long the Rust peer says that it made primary keys, which nobody asked of the others.
-fn key_seconds(stdout: &str, messages: &str) -> f64 {
-    let said = stdout
-        .lines()
-        .chain(messages.lines())
-        .find_map(|line| line.split_once("Primary keys created in ")?.1.split('s').next()?.trim().parse::<f64>().ok());
-    said.unwrap_or(0.0)
+fn key_seconds(stdout: &str, messages: &str) -> Option<f64> {
+    let mut lines = stdout.lines().chain(messages.lines());
+    lines.find_map(|line| line.split_once("Primary keys created in ")?.1.split('s').next()?.trim().parse().ok())
+}
+
+/// How many rows the Parquet files of a snapshot have, by their footers.
+pub(crate) fn parquet_rows(snapshot: &Path) -> Outcome<u64> {
+    let mut rows = 0;
+    for file in std::fs::read_dir(snapshot.join("tables"))? {
+        let reader = SerializedFileReader::new(std::fs::File::open(file?.path())?)?;
+        rows += u64::try_from(reader.metadata().file_metadata().num_rows())?;
+    }
+    Ok(rows)
 }
 
 /// The last thing that a program said.

@@ -1,10 +1,11 @@
 //! The race as text: for a terminal and for the book.
 
-use super::demands::Demand;
+use super::demands::{Demand, Reached};
 use super::shape::Shape;
 use super::{Entry, Race, Run, others};
-use crate::machine::Machine;
-use crate::table::{aligned, grouped, mib};
+use crate::shared::machine::Machine;
+use crate::shared::{grouped, mib};
+use crate::table::aligned;
 
 const HEAD: [&str; 9] = [
     "who",
@@ -50,17 +51,12 @@ impl Race {
         };
         format!(
             "Rows made by repeating those of {}, medians of {} rounds (three for the other shapes, one for the large table).\n\
-             Measured on {}: {} cores ({}), {:.0} GiB of memory, Linux {}, PostgreSQL {}. Load {:.1} before the start; while the race ran,\n\
+             Measured on {}, PostgreSQL {}; while the race ran,\n\
              others kept {least:.2} to {most:.2} cores busy. Peers: {peers}.",
             self.data,
             self.rounds,
-            machine.date,
-            machine.cores,
-            machine.processor,
-            machine.memory_bytes as f64 / f64::from(1 << 30),
-            machine.kernel,
+            machine.words(),
             self.postgres,
-            machine.load_before,
         )
     }
 
@@ -76,16 +72,16 @@ impl Race {
 
 impl Entry {
     fn cells(&self) -> [String; 9] {
-        let name = self.contender.title().to_owned();
+        let mut name = self.contender.title().to_owned();
         let Some((seconds, (least, most))) = self.median(Run::alone).zip(self.span()) else {
             let mut cells: [String; 9] = Default::default();
-            let failure = self.failure.clone().unwrap_or_default();
-            // What a program says may have anything in it, a bar for instance.
-            let failure: String = failure.chars().filter(|c| !c.is_control() && *c != '|').take(60).collect();
             cells[0] = name;
-            cells[1] = failure;
+            cells[1] = self.failure_in_short().unwrap_or_default();
             return cells;
         };
+        if let Some(failure) = self.failure_in_short() {
+            name += &format!(", round {} only, then: {failure}", self.runs.len());
+        }
         let per_million = |of: fn(&Run) -> f64| {
             self.median(of)
                 .map_or_else(String::new, |seconds| format!("{:.2}", seconds / self.rows.max(1) as f64 * 1e6))
@@ -106,8 +102,13 @@ impl Entry {
 
 impl Demand {
     fn cells(&self) -> [String; 4] {
-        let word = if self.is_met { "met" } else { "**missed**" };
-        [self.what.clone(), self.wanted.clone(), self.reached.clone(), word.to_owned()]
+        let (reached, word) = match &self.reached {
+            Reached::Met(figure) => (format!("{figure:.2}"), "met"),
+            Reached::Missed(figure) => (format!("{figure:.2}"), "**missed**"),
+            Reached::Failed(_) => (String::new(), "**not measured**"),
+            Reached::NotAsked(why) => (why.clone(), "not asked"),
+        };
+        [self.what.clone(), self.wanted.clone(), reached, word.to_owned()]
     }
 }
 
@@ -115,7 +116,9 @@ const METHOD: &str = "\
 Each line is a program from its start to its end, connecting, planning and accounting included; the contenders take turns. The target is a
 plain logged table without key, index or constraint, in a new database each time; afterwards its rows are counted and their keys added up.
 CPU is user and system time as the kernel counts it, the servers' own stand beside it. Memory is the kernel's `VmHWM`. Cores that others kept
-busy are what the machine did besides, by `/proc/stat`. `make bench` fails when something that must be true is missed, for peers that ran.
+busy are what the machine did besides, by `/proc/stat`. `make bench` fails when something that must be true is missed, or could not be
+measured because a contender failed; what is not asked because a peer is not here, or the large table was left out, stands in the table as such.
+Before the rounds about a table `imis verify` compares, row by row, what a first load of it left.
 
 - *imis migrate*: `cli/benches/migrate/straight.yaml`, one rule that copies. *real rules*: `rules.yaml` beside it: other names, a condition,
   expressions, constants, what stands in for NULL, a length that cuts and one that rejects. *verify* compares every row of what was loaded just
@@ -124,10 +127,12 @@ busy are what the machine did besides, by `/proc/stat`. `make bench` fails when 
   FreeTDS gives it `nvarchar(max)` as something that it does not know (its issue 1068); what helps there is TDS 7.1, which the loopback
   server does not speak, so long texts are without it.
 - *mssql-pg-migrate-rs*: built from its public source as a release. It makes its own table of the same columns, logged as all others are,
-  and tunes itself. The time that it says it took for a primary key, which nobody else makes, is taken off.
+  and tunes itself. The time that it says it took for a primary key, which nobody else makes, is taken off; the CPU of that cannot be told apart
+  and is in its figures. Its fork of tiberius asks for larger packets; where the fork cannot be had, tiberius 0.13, which does the same,
+  stands in for it, and the line about peers above says that its source was changed.
 - *openIMIS' Python tool*: `migtool.py` of openimis/database_postgresql, its settings apart as it is, with FreeTDS as its driver. It gets a hundredth
   of the rows: it inserts them one by one.
-- *COPY of a ready file*: the bytes of the same rows from a file into the same table, over one connection.
+- *COPY of a ready file*: the bytes of the same rows from a file into the same table, over one connection; `imis` uses two.
 - *TDS read, not decoded*: the answer's packets, the largest that the protocol has, read from the socket and dropped.
 
 Peers are not part of `imis` and come from their public sources: pgloader (PostgreSQL licence) from `apt-get install pgloader`;

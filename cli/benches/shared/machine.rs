@@ -2,17 +2,17 @@
 
 use std::fs;
 
-use crate::Outcome;
+use super::{Outcome, mib};
 
 /// The machine and the day.
 pub(crate) struct Machine {
-    pub(crate) processor: String,
-    pub(crate) cores: usize,
-    pub(crate) memory_bytes: u64,
-    pub(crate) kernel: String,
-    pub(crate) date: String,
+    processor: String,
+    cores: usize,
+    memory_bytes: u64,
+    kernel: String,
+    date: String,
     /// The average load of the last minute before anything was started: others at work.
-    pub(crate) load_before: f64,
+    load_before: f64,
 }
 
 impl Machine {
@@ -28,9 +28,24 @@ impl Machine {
             processor: processor.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned()),
             cores: std::thread::available_parallelism()?.get(),
             memory_bytes: memory * 1024,
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+            // What a distribution or a host adds says nothing to a reader.
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
+                .split('-')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
             date: jiff::Zoned::now().date().to_string(),
             load_before: load.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0.0),
         })
+    }
+
+    /// The day and the machine, in words.
+    pub(crate) fn words(&self) -> String {
+        let Machine { processor, cores, memory_bytes, kernel, date, load_before } = self;
+        format!(
+            "{date}: {cores} cores ({processor}), {} of memory, Linux {kernel}, load {load_before:.1} before the benchmark began",
+            mib(*memory_bytes)
+        )
     }
 }
