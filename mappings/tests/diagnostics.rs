@@ -39,6 +39,26 @@ async fn refused(folder: &std::path::Path, rules: &str) -> String {
     said.replace(&folder.display().to_string(), "")
 }
 
+#[tokio::test]
+async fn a_table_that_two_schemas_have_is_not_guessed() {
+    let mapping = Mapping::pack("openimis/legacy-to-modular").unwrap();
+    let (source, mut target) = (release("legacy/24.04").unwrap(), release("modular/1.11").unwrap());
+    let told = async |target: &imis_schemas::Catalog| match bind(&mapping, &source, target, uuid::Uuid::nil()).await {
+        Ok(_) => String::new(),
+        Err(errors) => shown(&errors),
+    };
+    let gender = target.tables.iter().position(|t| t.name == "tblGender").unwrap();
+    // Beside the one in the usual schema another does no harm.
+    let mut copy = target.tables[gender].clone();
+    copy.schema = "archive".into();
+    target.tables.push(copy);
+    assert_eq!(told(&target).await, "");
+    target.tables[gender].schema = "openimis".into();
+    let said = told(&target).await;
+    assert!(said.contains("the target has 2 tables tblGender: openimis.tblGender, archive.tblGender"), "{said}");
+    assert!(said.contains("keep the others from the login"), "{said}");
+}
+
 /// What is wrong, and an overlay that has it.
 const CASES: &[(&str, &str)] = &[
     ("a key that is no key", "  claims:\n    colums: { ClaimCode: ClaimCode }\n"),

@@ -337,6 +337,16 @@ impl Catalog {
             .or_else(|| of_this_name().next())
     }
 
+    /// The tables of this name, where none of them is in the engine's own schema and so none is meant more than the others. Empty
+    /// when [`table`](Catalog::table) gives the one that is meant.
+    pub fn namesakes(&self, name: &str) -> Vec<&Table> {
+        let tables: Vec<&Table> = self.tables.iter().filter(|t| same_name(&t.name, name)).collect();
+        match tables.len() < 2 || tables.iter().any(|t| t.schema == self.engine.default_schema()) {
+            true => Vec::new(),
+            false => tables,
+        }
+    }
+
     /// The catalogue as JSON, ended by a line feed.
     pub fn to_json(&self) -> String {
         let mut text = serde_json::to_string_pretty(self).unwrap_or_default();

@@ -19,7 +19,9 @@ use uuid::Uuid;
 use crate::fit::Fit;
 use crate::functions::session;
 use crate::hazard::Hazard;
-use crate::language::{Existing, Finding, Loosened, Mapping, MappingError, MappingErrors, Origin, Rule, TODO, Verdict};
+use crate::language::{
+    Existing, Finding, Located, Loosened, Mapping, MappingError, MappingErrors, Origin, Rule, TODO, Verdict,
+};
 use crate::seen::Seen;
 use imis_databases::query::expression::Expression;
 use imis_databases::query::tables as rows;
@@ -330,6 +332,13 @@ impl Binder<'_> {
             return;
         };
         let target = Arc::new(target.clone());
+        let one_source = |name| ambiguity("source", self.source, name);
+        let doubts = ambiguity("target", self.target, &rule.to).into_iter();
+        let doubts: Vec<_> = doubts.chain(rule.source_tables().iter().filter_map(one_source)).collect();
+        if !doubts.is_empty() {
+            self.errors.extend(doubts);
+            return;
+        }
         let source = rule.source_tables().iter().find_map(|name| self.source.table(&name.value));
         if source.is_none()
             && let Some(first) = rule.source_tables().first()
@@ -527,6 +536,18 @@ impl Binder<'_> {
 /// A column as an expression.
 fn quoted(column: &str) -> String {
     Engine::Postgres.quote(column)
+}
+
+/// What is wrong with a table's name that several schemas have: which of them is meant would be a guess.
+fn ambiguity(end: &str, catalog: &Catalog, name: &Located<String>) -> Option<MappingError> {
+    let tables = catalog.namesakes(&name.value);
+    let first = tables.first()?;
+    let places: Vec<String> = tables.iter().map(|table| table.table_name().to_string()).collect();
+    let usual = catalog.engine.default_schema();
+    let message = format!("the {end} has {} tables {}: {}", tables.len(), first.name, places.join(", "));
+    Some(MappingError::at(&name.place, message).with_label("which of them?").with_help(format!(
+        "One in the schema {usual} would be taken. Move the one that is meant there, or keep the others from the login."
+    )))
 }
 
 /// The source column that an expression is, if it is nothing but a column.

@@ -150,7 +150,7 @@ pub(crate) fn run(rows: u64, rounds: u64, is_large_wanted: bool) -> Outcome<Race
         (Shape::Texts, &SHORT[..], others),
     ];
     if is_large_wanted {
-        parts.push((Shape::Large, &LARGE[..], 1));
+        parts.push((Shape::Large, &LARGE[..], others));
     }
     for (shape, contenders, rounds) in parts {
         let mut track = Track::lay(shape, contenders, &peers, &servers)?;

@@ -50,7 +50,7 @@ impl Race {
             versions => versions.join("; "),
         };
         format!(
-            "Rows made by repeating those of {}, medians of {} rounds (three for the other shapes, one for the large table).\n\
+            "Rows made by repeating those of {}, medians of {} rounds (three at most for the other tables).\n\
              Measured on {}, PostgreSQL {}; while the race ran,\n\
              others kept {least:.2} to {most:.2} cores busy. Peers: {peers}.",
             self.data,
