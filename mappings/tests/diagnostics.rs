@@ -56,7 +56,7 @@ async fn a_table_that_two_schemas_have_is_not_guessed() {
     target.tables[gender].schema = "openimis".into();
     let said = told(&target).await;
     assert!(said.contains("the target has 2 tables tblGender: openimis.tblGender, archive.tblGender"), "{said}");
-    assert!(said.contains("keep the others from the login"), "{said}");
+    assert!(said.contains("One in the schema public would be taken"), "{said}");
 }
 
 /// What is wrong, and an overlay that has it.
