@@ -152,7 +152,7 @@ impl Chunk {
     /// The rows, where none was refused: for whoever computes from all rows of a table and can name none that is missing.
     ///
     /// # Errors
-    /// When a row could not be read; table, column and key are named.
+    /// When a row could not be read: table, column and the columns of its key are named, no value of them.
     pub fn whole(self, table: &Table) -> Result<RecordBatch, Error> {
         let Some(row) = self.refused.first() else { return Ok(self.batch) };
         let columns: Vec<&str> = row.key.iter().map(|(column, _)| column.as_str()).collect();
