@@ -1,15 +1,16 @@
 //! Totals by business area, as `packs/totals.yaml` names them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use imis_databases::{Answer, Error, ErrorKind};
-use imis_schemas::{Column, DataType, Engine, Table, same_name};
+use imis_schemas::{Column, DataType, Engine, Table, TableName, same_name};
 use serde::Deserialize;
 
 use super::super::canonical::Plain;
 use super::super::outcome::{AreaTotal, Group, Status};
 use super::sql::{Grouping, Part, Speaker};
+use super::{Asked, Figure};
 
 /// How many differing groups of a total are kept.
 const GROUPS: usize = 50;
@@ -126,11 +127,17 @@ impl AreaTotal {
     }
 }
 
-/// Computes every total whose tables and columns both sides have.
+/// What was answered about the columns of tables of the target besides, on both sides.
+pub(crate) type Answered = HashMap<TableName, (Vec<Figure>, Vec<Figure>)>;
+
+/// Computes every total whose tables and columns both sides have. What is `asked` about the columns of a table is asked along, where
+/// that costs no other look at its rows.
 pub(crate) async fn totals(
     speakers: &(Speaker, Speaker),
     resolve: &(dyn Fn(&str) -> Option<Resolved> + Sync),
-) -> Result<Vec<AreaTotal>, Error> {
+    asked: &[Asked<'_>],
+) -> Result<(Vec<AreaTotal>, Answered), Error> {
+    let mut answered = Answered::new();
     let mut found = Vec::new();
     let mut questions: Vec<Question<'_>> = Vec::new();
     for area in &file().areas {
@@ -166,12 +173,17 @@ pub(crate) async fn totals(
             found.push(outcome);
         }
     }
+    for asked in asked.iter().filter(|asked| asked.adds_up()) {
+        if let Some(question) = questions.iter_mut().find(|question| question.may_take_along(asked)) {
+            question.along = Some(asked);
+        }
+    }
     while let Some(question) = questions.pop() {
         let answers = question.ask().await;
         match &answers {
-            Err(error) if error.kind() == ErrorKind::Unreachable => return answers.map(|_| found),
+            Err(error) if error.kind() == ErrorKind::Unreachable => return Err(answers.err().unwrap_or_else(|| Error::failed("no answer"))),
             // One that a server cannot answer does not take the others along.
-            Err(_) if question.places.len() > 1 => {
+            Err(_) if question.places.len() > 1 || question.along.is_some() => {
                 for place in &question.places {
                     let mut alone = Question::new(speakers, question.table, &question.base);
                     // What could be asked together can be asked alone.
@@ -191,8 +203,13 @@ pub(crate) async fn totals(
                 Err(error) => outcome.status = Status::NotComputed(error.to_string()),
             }
         }
+        if let (Some(asked), Ok((one, other))) = (question.along, &answers)
+            && let Some(figures) = question.taken_along(asked, one).zip(question.taken_along(asked, other))
+        {
+            answered.insert(question.base.to.table_name(), figures);
+        }
     }
-    Ok(found)
+    Ok((found, answered))
 }
 
 /// Groups by their folded names, with their figures.
@@ -213,6 +230,8 @@ struct Question<'a> {
     /// The columns that are added up.
     sums: Vec<&'a str>,
     places: Vec<Place<'a>>,
+    /// What is asked about the table's columns besides, group by group.
+    along: Option<&'a Asked<'a>>,
 }
 
 /// A total and where it finds its answer.
@@ -257,7 +276,24 @@ impl<'a> Question<'a> {
         sides[0].from = format!("{} t", speakers.0.table(&base.from));
         sides[1].from = format!("{} t", speakers.1.table(&base.to));
         let base = base.clone();
-        Question { table, base, sides, joined: Vec::new(), by: Vec::new(), sums: Vec::new(), places: Vec::new() }
+        let (joined, by, sums, places) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Question { table, base, sides, joined, by, sums, places, along: None }
+    }
+
+    /// Whether the columns of its table can be asked about group by group: groups are few, and no row stands twice in a join.
+    fn may_take_along(&self, asked: &Asked<'_>) -> bool {
+        let most = self.by.iter().map(|by| by.most(&self.base)).fold(1, u64::saturating_mul);
+        self.along.is_none()
+            && self.joined.is_empty()
+            && most <= TOGETHER
+            && (&self.base.from, &self.base.to) == (&asked.twins.from, &asked.twins.to)
+    }
+
+    /// What an answer says about the columns of the whole table.
+    fn taken_along(&self, asked: &Asked<'_>, answer: &Answer) -> Option<Vec<Figure>> {
+        let first = self.by.len() + 1 + self.sums.len();
+        let parts: Option<Vec<_>> = answer.iter().map(|row| row.get(first..)).collect();
+        asked.whole(&parts?)
     }
 
     /// Whether a total can be answered with the others: it is about the same table alone, both sides have its columns, and the groups
@@ -353,7 +389,7 @@ impl<'a> Question<'a> {
         let titles: Vec<String> = self.places.iter().map(|place| format!("\"{}\"", place.total.title)).collect();
         let doing = format!("computing the total {}", titles.join(" and "));
         let [one, other] = &self.sides;
-        let (of_one, of_other) = (one.text(), other.text());
+        let (of_one, of_other) = (one.text(self.along, true), other.text(self.along, false));
         futures::try_join!(one.speaker.ask(&doing, &of_one), other.speaker.ask(&doing, &of_other))
     }
 }
@@ -406,10 +442,12 @@ impl<'a> Statement<'a> {
         Statement { speaker, from: String::new(), groups: Vec::new(), sums: Vec::new() }
     }
 
-    fn text(&self) -> String {
+    /// The statement, with what is asked along about a side's columns.
+    fn text(&self, along: Option<&Asked<'_>>, of_from: bool) -> String {
         let inner = self.groups.iter().enumerate().map(|(at, group)| format!("{} AS g{at}", group.inner));
         let sums = self.sums.iter().enumerate().map(|(at, sum)| format!("{sum} AS s{at}"));
-        let inner = inner.chain(sums).collect::<Vec<_>>().join(", ");
+        let columns = along.iter().flat_map(|asked| asked.columns(of_from)).map(|c| self.speaker.column("t", c));
+        let inner = inner.chain(sums).chain(columns).collect::<Vec<_>>().join(", ");
         let groups = (0..self.groups.len()).map(|at| format!("x.g{at}")).collect::<Vec<_>>().join(", ");
         let shown = self.groups.iter().enumerate().map(|(at, group)| {
             let text = self.speaker.group_text(group.shown, &format!("x.g{at}"));
@@ -417,7 +455,8 @@ impl<'a> Statement<'a> {
         });
         let shown = shown.collect::<Vec<_>>().join(", ");
         let figures = std::iter::once(self.speaker.rows())
-            .chain((0..self.sums.len()).map(|at| self.speaker.sum_of(&format!("x.s{at}"))));
+            .chain((0..self.sums.len()).map(|at| self.speaker.sum_of(&format!("x.s{at}"))))
+            .chain(along.iter().flat_map(|asked| asked.sql(self.speaker, "x", of_from)));
         let figures = figures.enumerate().map(|(at, item)| format!("{item} AS f{at}")).collect::<Vec<_>>().join(", ");
         format!("SELECT {shown}, {figures} FROM (SELECT {inner} FROM {}) x GROUP BY {groups}", self.from)
     }
@@ -425,7 +464,10 @@ impl<'a> Statement<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::canonical::Kind;
     use super::super::super::told::Told;
+    use super::super::sql::Measure;
+    use super::super::{Twin, Twins};
     use super::*;
 
     #[test]
@@ -487,7 +529,50 @@ mod tests {
             let columns = table.columns.iter().map(|column| (column.clone(), column.clone())).collect();
             Some(Resolved { from: Arc::new(table.clone()), to: Arc::new(table.clone()), columns })
         };
-        totals(&speakers, &resolve).await.unwrap()
+        totals(&speakers, &resolve, &[]).await.unwrap().0
+    }
+
+    #[tokio::test]
+    async fn columns_are_asked_about_along_with_the_groups() {
+        let rows = |rows: &[&[Option<&str>]]| -> Answer {
+            rows.iter().map(|row| row.iter().map(|cell| cell.map(str::to_owned)).collect()).collect()
+        };
+        // The year is asked for as text, the other groups and the rows follow; then what is asked along: rows, NULLs, the least.
+        let server = |refuses: bool| {
+            Arc::new(Told::new(move |sql| {
+                Ok(match (sql.contains("date_part"), sql.contains(r#"MIN(x."DOB")"#)) {
+                    (true, true) if refuses => return Err(Error::failed("too much at once")),
+                    (true, true) => rows(&[
+                        &[Some("current"), Some("M"), Some("1"), Some("1980"), Some("2"), Some("2"), Some("0"), Some("1980-02-01")],
+                        &[Some("closed"), Some("F"), Some("0"), None, Some("3"), Some("3"), Some("3"), None],
+                    ]),
+                    (true, false) => rows(&[&[Some("current"), Some("M"), Some("1"), Some("1980"), Some("5")]]),
+                    _ => rows(&[&[Some("1")]]),
+                })
+            }))
+        };
+        for refuses in [false, true] {
+            let (one, other) = (server(refuses), server(false));
+            let (from, to) = (one.end(), other.end());
+            let speakers = (Speaker::new(&from).await.unwrap(), Speaker::new(&to).await.unwrap());
+            let table = Arc::new(to.catalog.table("tblInsuree").unwrap().clone());
+            let (dob, kind) = (table.column("DOB").unwrap().clone(), Kind::Date);
+            let twin = Twin { name: "DOB".to_owned(), from: dob.clone(), to: dob, kind, compared: true };
+            let (from, to) = (Arc::clone(&table), Arc::clone(&table));
+            let twins = Twins { table: "public.tblInsuree".to_owned(), from, to, columns: vec![twin] };
+            let twin = twins.columns.first().unwrap();
+            let items = vec![None, Some((twin, Measure::Nulls)), Some((twin, Measure::Least))];
+            let asked = [Asked { twins: &twins, items }];
+            let resolve = |name: &str| {
+                let columns = table.columns.iter().map(|column| (column.clone(), column.clone())).collect();
+                (name == table.name).then(|| Resolved { from: Arc::clone(&table), to: Arc::clone(&table), columns })
+            };
+            let (areas, answered) = totals(&speakers, &resolve, &asked).await.unwrap();
+            assert!(areas.iter().all(|area| refuses || area.from == [Some("5".to_owned())]), "{areas:?}");
+            // Who refuses is asked without; the columns are left to a question of their own.
+            let whole = ["5", "3", "1980-02-01"].map(|text| Ok(Some(text.to_owned()))).to_vec();
+            assert_eq!(answered.get(&table.table_name()), (!refuses).then(|| (whole.clone(), whole)).as_ref());
+        }
     }
 
     #[tokio::test]

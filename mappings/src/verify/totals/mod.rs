@@ -21,6 +21,68 @@ use crate::bind::{BoundMapping, Way};
 /// How many items a statement asks for at most.
 const ITEMS: usize = 200;
 
+/// What is asked of both sides about a table: its rows, then measures of its columns.
+struct Asked<'a> {
+    twins: &'a Twins,
+    items: Vec<Option<(&'a Twin, Measure)>>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(speakers: &(Speaker, Speaker), twins: &'a Twins, counted: &Counted, sample: bool) -> Self {
+        let depth = counted.depth(&twins.from, &twins.to, sample);
+        let mut items = vec![None];
+        for twin in &twins.columns {
+            let may_be_null = twin.from.nullable || twin.to.nullable;
+            let is_whole = speakers.0.is_whole(&twin.from) && speakers.1.is_whole(&twin.to);
+            let depth = if twin.compared { depth } else { depth.max(Depth::Numbers) };
+            items.extend(measures(twin.kind, is_whole, may_be_null, depth).into_iter().map(|m| Some((twin, m))));
+        }
+        if counted.larger(&twins.from, &twins.to) == 0 {
+            items.truncate(1);
+        }
+        Asked { twins, items }
+    }
+
+    /// The items in the SQL of a side, of the table that stands under an alias.
+    fn sql(&self, speaker: &Speaker, alias: &str, of_from: bool) -> Vec<String> {
+        let item = |item: &Option<(&Twin, Measure)>| match item {
+            None => speaker.rows(),
+            Some((twin, measure)) => {
+                speaker.measure(*measure, alias, if of_from { &twin.from } else { &twin.to }, twin.kind)
+            }
+        };
+        self.items.iter().map(item).collect()
+    }
+
+    /// The columns of a side that the items are about.
+    fn columns(&self, of_from: bool) -> Vec<&'a Column> {
+        let mut columns: Vec<&Column> = Vec::new();
+        for (twin, _) in self.items.iter().flatten() {
+            let column = if of_from { &twin.from } else { &twin.to };
+            if !columns.iter().any(|known| known.name == column.name) {
+                columns.push(column);
+            }
+        }
+        columns
+    }
+
+    /// Whether what is asked of the parts of a table says what it comes to for the whole: not how many values are distinct.
+    fn adds_up(&self) -> bool {
+        self.items.len() > 1
+            && self.items.len() <= ITEMS
+            && self.items.iter().flatten().all(|(_, measure)| *measure != Measure::Distinct)
+    }
+
+    /// The items of the whole table from those of its parts, in the order of the items; `None` where they do not tell.
+    fn whole(&self, parts: &[&[Option<String>]]) -> Option<Vec<Figure>> {
+        let item = |(at, item): (usize, &Option<(&Twin, Measure)>)| {
+            let of_parts = parts.iter().map(|part| part.get(at).and_then(Option::as_deref));
+            sql::whole(item.map(|(_, measure)| measure), of_parts).map(Ok)
+        };
+        self.items.iter().enumerate().map(item).collect()
+    }
+}
+
 /// A table of both sides and the columns that are held against each other.
 struct Twins {
     table: String,
@@ -67,13 +129,13 @@ pub(crate) async fn migration(
         })
     });
     let speakers = (Speaker::new(from).await?, Speaker::new(to).await?);
-    let totals = of_columns(&speakers, twins.collect(), counted, sample).await?;
+    let twins: Vec<Twins> = twins.collect();
     let resolve = |table: &str| {
         let target = tables.iter().find(|t| imis_schemas::same_name(&t.name, table))?;
         let (source, columns) = carried(mapping, target)?;
         Some(areas::Resolved { from: source, to: Arc::clone(target), columns })
     };
-    Ok((totals, areas::totals(&speakers, &resolve).await?))
+    both(&speakers, &twins, &resolve, counted, sample).await
 }
 
 /// A source table, and its columns beside those of the target that they go to.
@@ -116,54 +178,50 @@ pub(crate) async fn same_shape(
             .map(|(from, to, kind)| Twin { name: to.name.clone(), from, to, kind, compared: true })
             .collect(),
     });
+    let twins: Vec<Twins> = twins.collect();
     let speakers = (Speaker::new(from).await?, Speaker::new(to).await?);
-    let totals = of_columns(&speakers, twins.collect(), counted, sample).await?;
     let resolve = |table: &str| {
         let pair = pairs.iter().find(|pair| imis_schemas::same_name(&pair.to.name, table))?;
         let columns = columns_of(pair).into_iter().map(|(from, to, _)| (from, to)).collect();
         Some(areas::Resolved { from: Arc::clone(&pair.from), to: Arc::clone(&pair.to), columns })
     };
-    Ok((totals, areas::totals(&speakers, &resolve).await?))
+    both(&speakers, &twins, &resolve, counted, sample).await
+}
+
+/// The totals of columns and those by area. Where a large table has both, one statement asks for them: its rows are read once.
+async fn both(
+    speakers: &(Speaker, Speaker),
+    twins: &[Twins],
+    resolve: &(dyn Fn(&str) -> Option<areas::Resolved> + Sync),
+    counted: &Counted,
+    sample: bool,
+) -> Result<(Vec<ColumnTotal>, Vec<AreaTotal>), Error> {
+    let asked: Vec<Asked<'_>> = twins.iter().map(|twins| Asked::new(speakers, twins, counted, sample)).collect();
+    let (areas, answered) = areas::totals(speakers, resolve, &asked).await?;
+    Ok((of_columns(speakers, &asked, answered).await?, areas))
 }
 
 async fn of_columns(
     speakers: &(Speaker, Speaker),
-    twins: Vec<Twins>,
-    counted: &Counted,
-    sample: bool,
+    asked: &[Asked<'_>],
+    mut answered: areas::Answered,
 ) -> Result<Vec<ColumnTotal>, Error> {
     let mut totals = Vec::new();
-    for twins in twins {
-        let depth = counted.depth(&twins.from, &twins.to, sample);
-        let mut asked: Vec<Option<(&Twin, Measure)>> = vec![None];
-        for twin in &twins.columns {
-            let may_be_null = twin.from.nullable || twin.to.nullable;
-            let is_whole = speakers.0.is_whole(&twin.from) && speakers.1.is_whole(&twin.to);
-            let depth = if twin.compared { depth } else { depth.max(Depth::Numbers) };
-            asked.extend(measures(twin.kind, is_whole, may_be_null, depth).into_iter().map(|m| Some((twin, m))));
-        }
-        if counted.larger(&twins.from, &twins.to) == 0 {
-            asked.truncate(1);
-        }
-        let items = |speaker: &Speaker, of_from: bool| -> Vec<String> {
-            let item = |asked: &Option<(&Twin, Measure)>| match asked {
-                None => speaker.rows(),
-                Some((twin, measure)) => {
-                    speaker.measure(*measure, "t", if of_from { &twin.from } else { &twin.to }, twin.kind)
-                }
-            };
-            asked.iter().map(item).collect()
+    for asked in asked {
+        let (twins, table) = (asked.twins, asked.twins.to.table_name());
+        let (one, other) = match answered.remove(&table) {
+            Some(figures) => figures,
+            None => futures::try_join!(
+                figures(&speakers.0, &twins.from, asked.sql(&speakers.0, "t", true)),
+                figures(&speakers.1, &twins.to, asked.sql(&speakers.1, "t", false))
+            )?,
         };
-        let (one, other) = futures::try_join!(
-            figures(&speakers.0, &twins.from, items(&speakers.0, true)),
-            figures(&speakers.1, &twins.to, items(&speakers.1, false))
-        )?;
-        for (asked, (one, other)) in asked.iter().zip(one.into_iter().zip(other)) {
-            let (column, total) = match asked {
+        for (item, (one, other)) in asked.items.iter().zip(one.into_iter().zip(other)) {
+            let (column, total) = match item {
                 None => (String::new(), "rows"),
                 Some((twin, measure)) => (twin.name.clone(), measure.name()),
             };
-            let normal = |answer| match asked {
+            let normal = |answer| match item {
                 None => answer,
                 Some((twin, measure)) => normal(*measure, twin.kind, answer),
             };

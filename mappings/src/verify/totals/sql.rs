@@ -357,6 +357,45 @@ pub(crate) fn normal(measure: Measure, kind: Kind, answer: Option<String>) -> Op
     }
 }
 
+/// What a measure of the parts of a table comes to for the whole, in the words of one server: rows are counted where there is no
+/// measure. `None` where the parts do not tell.
+pub(crate) fn whole<'a>(
+    measure: Option<Measure>,
+    parts: impl Iterator<Item = Option<&'a str>> + Clone,
+) -> Option<Option<String>> {
+    let mut known = parts.flatten();
+    let keep = |is_better: fn(std::cmp::Ordering) -> bool, mut known: std::iter::Flatten<_>| -> Option<Option<String>> {
+        let Some(first) = known.next() else { return Some(None) };
+        let best = known.try_fold(first, |best: &str, next: &str| {
+            Some(if is_better(in_time(next, best)?) { next } else { best })
+        });
+        in_time(first, first).and(best).map(|best| Some(best.to_owned()))
+    };
+    match measure {
+        Some(Measure::Distinct) => None,
+        Some(Measure::Least) => keep(std::cmp::Ordering::is_lt, known),
+        Some(Measure::Greatest) => keep(std::cmp::Ordering::is_gt, known),
+        None | Some(Measure::Nulls | Measure::Sum) => {
+            let zero = Plain::parse("0")?;
+            let sum = known.try_fold(zero, |sum, part| sum.plus(&Plain::parse(part)?))?;
+            Some(Some(sum.text()))
+        }
+    }
+}
+
+/// Which of two moments, as one server writes them, comes first; `None` for texts of which nobody knows.
+fn in_time(one: &str, other: &str) -> Option<std::cmp::Ordering> {
+    if let (Ok(one), Ok(other)) = (one.parse::<i128>(), other.parse::<i128>()) {
+        return Some(one.cmp(&other));
+    }
+    // Years of four digits stand in the order of their texts; the years before our era, and those of five digits, do not.
+    let is_plain = |text: &str| {
+        let (year, rest) = text.split_at_checked(4)?;
+        (year.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with('-') && !text.ends_with("BC")).then_some(())
+    };
+    is_plain(one).and(is_plain(other)).map(|()| one.cmp(other))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,6 +414,29 @@ mod tests {
         assert_eq!(of(Kind::Number, false, Depth::Money), [Sum]);
         assert_eq!(of(Kind::Moment, false, Depth::Money), [Least, Greatest]);
         assert_eq!(measures(Kind::Text, false, true, Depth::Money), [Nulls]);
+    }
+
+    #[test]
+    fn parts_come_to_the_whole_or_to_nothing() {
+        let of = |measure, parts: &[Option<&str>]| whole(measure, parts.iter().copied());
+        let text = |text: &str| Some(Some(text.to_owned()));
+        assert_eq!(of(None, &[Some("7"), Some("5")]), text("12"));
+        assert_eq!(of(None, &[]), text("0"));
+        assert_eq!(of(Some(Measure::Nulls), &[]), text("0"));
+        assert_eq!(of(Some(Measure::Sum), &[Some("1.50"), None, Some("-0.25")]), text("1.25"));
+        assert_eq!(of(Some(Measure::Sum), &[Some("1"), Some("NaN")]), None);
+        let moments = [Some("2024-02-29T12:34:56"), None, Some("2024-02-29T12:34:56.790"), Some("0001-01-01T00:00:00")];
+        assert_eq!(of(Some(Measure::Least), &moments), text("0001-01-01T00:00:00"));
+        assert_eq!(of(Some(Measure::Greatest), &moments), text("2024-02-29T12:34:56.790"));
+        // Microseconds, from a snapshot.
+        assert_eq!(of(Some(Measure::Least), &[Some("9"), Some("-10")]), text("-10"));
+        assert_eq!(of(Some(Measure::Greatest), &[Some("9"), Some("10")]), text("10"));
+        assert_eq!(of(Some(Measure::Greatest), &[None, None]), Some(None));
+        for odd in ["0044-03-15 BC", "infinity", "10000-01-01", ""] {
+            assert_eq!(of(Some(Measure::Least), &[Some(odd)]), None, "{odd}");
+            assert_eq!(of(Some(Measure::Least), &[Some("2024-01-01"), Some(odd)]), None, "{odd}");
+        }
+        assert_eq!(of(Some(Measure::Distinct), &[Some("1")]), None);
     }
 
     #[test]
