@@ -82,7 +82,11 @@ impl Servers {
                 Served::Country => Backend::ensure().await?.template(&cluster, Shape::Wide, &Birth::Empty).await?,
                 Served::Race => "template0".to_owned(),
             };
-            let row = cluster.connect("postgres").await?.query_one("SHOW server_version", &[]).await?;
+            let client = cluster.connect("postgres").await?;
+            // Who is at work when the server wakes to clean up would pay for what others left.
+            client.batch_execute("ALTER SYSTEM SET autovacuum = off").await?;
+            client.batch_execute("SELECT pg_reload_conf()").await?;
+            let row = client.query_one("SHOW server_version", &[]).await?;
             Outcome::Ok((template, row.get(0)))
         })?;
         let folder = tempfile::tempdir()?;

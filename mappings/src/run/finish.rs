@@ -19,11 +19,27 @@ use crate::bind::BoundMapping;
 const PG: Engine = Engine::Postgres;
 
 pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> Result<Vec<String>, Error> {
-    let doing = |e| describe_error(e, "putting keys and indexes back");
     let phase = state::phase(&*target.pool.take().await?, &target.run).await?;
     if phase < Some(Phase::Finished) {
         super::put_back::all(target).await?;
     }
+    // Counting and gathering read the same tables, in sessions of their own.
+    let early = not_gathered(target, mapping).await;
+    let (noted, gathered) = futures::join!(note(target, mapping), gather_statistics(target, early.clone()));
+    noted?;
+    gathered?;
+    let stale = stale(target, mapping).await?;
+    gather_statistics(target, stale.into_iter().filter(|table| !early.contains(table)).collect()).await?;
+    Ok(vec![
+        "Clear the cache of the openIMIS backend (or restart it) before anybody logs in: it remembers rights and \
+             locations without limit of time."
+            .to_owned(),
+    ])
+}
+
+/// The transaction that finishes the run, unless an earlier try made it.
+async fn note(target: &PostgresTarget, mapping: &BoundMapping) -> Result<(), Error> {
+    let doing = |e| describe_error(e, "finishing the run");
     let mut connection = target.pool.take().await?;
     let transaction = connection.transaction().await.map_err(doing)?;
     if state::hold_phase(&transaction, &target.run).await? >= Some(Phase::Finished) {
@@ -48,14 +64,13 @@ pub(super) async fn finish(target: &PostgresTarget, mapping: &BoundMapping) -> R
         transaction.commit().await.map_err(doing)?;
         reached("finish-committed");
     }
-    drop(connection);
-    let stale = stale(target, mapping).await?;
-    gather_statistics(target, stale).await?;
-    Ok(vec![
-        "Clear the cache of the openIMIS backend (or restart it) before anybody logs in: it remembers rights and \
-             locations without limit of time."
-            .to_owned(),
-    ])
+    Ok(())
+}
+
+/// The tables whose statistics nobody needed so far.
+async fn not_gathered(target: &PostgresTarget, mapping: &BoundMapping) -> Vec<TableName> {
+    let analyzed = target.analyzed.lock().await;
+    tables_of(mapping).iter().map(|table| table.table_name()).filter(|name| !analyzed.contains(name)).collect()
 }
 
 /// The tables whose statistics are not those of the rows as they are: that were not gathered before the keys were held, or

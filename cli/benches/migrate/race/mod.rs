@@ -235,6 +235,11 @@ impl<'a> Track<'a> {
         if contender.loads() {
             self.prepare(contender, shape)?;
         }
+        // What those before have left to be written is not a part of it.
+        self.servers.runtime.block_on(async {
+            self.servers.connect("postgres").await?.batch_execute("CHECKPOINT").await?;
+            Outcome::Ok(())
+        })?;
         let seen = watch(self.peers.command(contender, shape, self.servers)?, self.servers)?;
         let stdout = String::from_utf8_lossy(&seen.stdout);
         if let Some(failure) = &seen.failure {
@@ -288,7 +293,7 @@ impl<'a> Track<'a> {
         Ok((done != rows).then(|| format!("it did {done} rows of {rows}")))
     }
 
-    /// Makes the database anew, and lets the server write to disk what it still has to.
+    /// Makes the database anew.
     fn prepare(&self, contender: Contender, shape: Shape) -> Outcome<()> {
         self.servers.empty_database(DATABASE)?;
         self.servers.runtime.block_on(async {
@@ -296,7 +301,6 @@ impl<'a> Track<'a> {
             if let Some(definition) = contender.definition(shape) {
                 client.batch_execute(&definition).await?;
             }
-            client.batch_execute("CHECKPOINT").await?;
             Ok(())
         })
     }

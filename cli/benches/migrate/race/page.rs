@@ -114,7 +114,8 @@ impl Demand {
 
 const METHOD: &str = "\
 Each line is a program from its start to its end, connecting, planning and accounting included; the contenders take turns. The target is a
-plain logged table without key, index or constraint, in a new database each time; afterwards its rows are counted and their keys added up.
+plain logged table without key, index or constraint, in a new database each time, after a checkpoint and with autovacuum off (it wakes once
+a minute, at the cost of whoever is at work); afterwards its rows are counted and their keys added up.
 CPU is user and system time as the kernel counts it, the servers' own stand beside it. Memory is the kernel's `VmHWM`. Cores that others kept
 busy are what the machine did besides, by `/proc/stat`. `make bench` fails when something that must be true is missed, or could not be
 measured because a contender failed; what is not asked because a peer is not here, or the large table was left out, stands in the table as such.

@@ -53,6 +53,9 @@ pub(super) async fn survey(
     if stage != Stage::Last {
         put_back::uniques(target, |table, columns| stays(mapping, &held, table, columns)).await?;
     }
+    if !held.iter().any(|one| is_of(mapping, *one, stage)) {
+        return Ok(BTreeSet::new());
+    }
     let tables = tables_of(mapping).into_iter().filter(|table| stage != Stage::Last || filled_last(mapping, table));
     // A table without statistics makes the planner join a million rows by nested loops.
     gather_statistics(target, tables.map(|table| table.table_name()).collect()).await?;

@@ -181,7 +181,9 @@ pub(crate) async fn totals(
     while let Some(question) = questions.pop() {
         let answers = question.ask().await;
         match &answers {
-            Err(error) if error.kind() == ErrorKind::Unreachable => return Err(answers.err().unwrap_or_else(|| Error::failed("no answer"))),
+            Err(error) if error.kind() == ErrorKind::Unreachable => {
+                return Err(answers.err().unwrap_or_else(|| Error::failed("no answer")));
+            }
             // One that a server cannot answer does not take the others along.
             Err(_) if question.places.len() > 1 || question.along.is_some() => {
                 for place in &question.places {
@@ -543,7 +545,16 @@ mod tests {
                 Ok(match (sql.contains("date_part"), sql.contains(r#"MIN(x."DOB")"#)) {
                     (true, true) if refuses => return Err(Error::failed("too much at once")),
                     (true, true) => rows(&[
-                        &[Some("current"), Some("M"), Some("1"), Some("1980"), Some("2"), Some("2"), Some("0"), Some("1980-02-01")],
+                        &[
+                            Some("current"),
+                            Some("M"),
+                            Some("1"),
+                            Some("1980"),
+                            Some("2"),
+                            Some("2"),
+                            Some("0"),
+                            Some("1980-02-01"),
+                        ],
                         &[Some("closed"), Some("F"), Some("0"), None, Some("3"), Some("3"), Some("3"), None],
                     ]),
                     (true, false) => rows(&[&[Some("current"), Some("M"), Some("1"), Some("1980"), Some("5")]]),

@@ -364,11 +364,12 @@ pub(crate) fn whole<'a>(
     parts: impl Iterator<Item = Option<&'a str>> + Clone,
 ) -> Option<Option<String>> {
     let mut known = parts.flatten();
-    let keep = |is_better: fn(std::cmp::Ordering) -> bool, mut known: std::iter::Flatten<_>| -> Option<Option<String>> {
+    let keep = |is_better: fn(std::cmp::Ordering) -> bool,
+                mut known: std::iter::Flatten<_>|
+     -> Option<Option<String>> {
         let Some(first) = known.next() else { return Some(None) };
-        let best = known.try_fold(first, |best: &str, next: &str| {
-            Some(if is_better(in_time(next, best)?) { next } else { best })
-        });
+        let best = known
+            .try_fold(first, |best: &str, next: &str| Some(if is_better(in_time(next, best)?) { next } else { best }));
         in_time(first, first).and(best).map(|best| Some(best.to_owned()))
     };
     match measure {
