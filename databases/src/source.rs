@@ -327,6 +327,14 @@ pub trait Source: Send + Sync {
         Ok(None)
     }
 
+    /// The same of a server that gives rows to us meanwhile: it does not take more than one of its cores for the answer.
+    ///
+    /// # Errors
+    /// As [`Source::answer`].
+    async fn answer_beside(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
+        self.answer(doing, sql).await
+    }
+
     /// Whether a range of a table is read without reading the rest of it.
     fn splits(&self) -> bool {
         true

@@ -88,6 +88,16 @@ impl PostgresSource {
         self.rows_with("", sql, doing).await
     }
 
+    async fn answer_with(&self, setting: &str, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
+        let rows = self.rows_with(setting, sql, doing).await?;
+        let cell = |row: &Row, at| {
+            let text = row.try_get::<_, Option<String>>(at);
+            text.map_err(|_| Error::new(ErrorKind::Failed, format!("an item of the answer is no text while {doing}")))
+        };
+        let row = |row: &Row| (0..row.len()).map(|at| cell(row, at)).collect();
+        rows.iter().map(row).collect::<Result<Answer, Error>>().map(Some)
+    }
+
     /// The rows of a query, after a setting of the transaction.
     async fn rows_with(&self, setting: &str, sql: &str, doing: &str) -> Result<Vec<Row>, Error> {
         let mut connection = self.pool.take().await?;
@@ -107,6 +117,10 @@ impl PostgresSource {
         }
     }
 }
+
+/// Of totals by group the server thinks that there is one for each birthday where there is one for each year, and would sort the table for
+/// fear of so many. What it may use it uses for the groups that there are.
+const GROUPS: &str = "SET LOCAL work_mem = '256MB'";
 
 #[async_trait]
 impl Source for PostgresSource {
@@ -171,15 +185,11 @@ impl Source for PostgresSource {
     }
 
     async fn answer(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
-        // Totals by group: the server thinks of one group for each birthday where there is one for each year, and would sort the
-        // table for fear of so many. What it may use it uses for the groups that there are.
-        let rows = self.rows_with("SET LOCAL work_mem = '256MB'", sql, doing).await?;
-        let cell = |row: &Row, at| {
-            let text = row.try_get::<_, Option<String>>(at);
-            text.map_err(|_| Error::new(ErrorKind::Failed, format!("an item of the answer is no text while {doing}")))
-        };
-        let row = |row: &Row| (0..row.len()).map(|at| cell(row, at)).collect();
-        rows.iter().map(row).collect::<Result<Answer, Error>>().map(Some)
+        self.answer_with(GROUPS, doing, sql).await
+    }
+
+    async fn answer_beside(&self, doing: &str, sql: &str) -> Result<Option<Answer>, Error> {
+        self.answer_with(&format!("{GROUPS}; SET LOCAL max_parallel_workers_per_gather = 0"), doing, sql).await
     }
 
     fn describe(&self) -> String {

@@ -139,7 +139,7 @@ pub async fn migration(
     let counted = verifier.counted(asked).await?;
     // The servers add up while rows come in: neither waits for the other.
     verifier.progress.phase("comparison");
-    let totals = totals::migration(&mapping, &verifier.from, &verifier.to, &tables, &counted, verifier.options.sample);
+    let totals = totals::migration(&mapping, &verifier.from, &verifier.to, &tables, &counted, &verifier.options);
     let rows = async {
         let made = queries(
             &mapping,
@@ -182,7 +182,7 @@ pub async fn same_shape(
     let asked = pairs.iter().map(|pair| Asked { from: vec![Arc::clone(&pair.from)], to: Arc::clone(&pair.to) });
     let counted = verifier.counted(asked).await?;
     verifier.progress.phase("comparison");
-    let totals = totals::same_shape(&pairs, &verifier.from, &verifier.to, &counted, verifier.options.sample);
+    let totals = totals::same_shape(&pairs, &verifier.from, &verifier.to, &counted, &verifier.options);
     let tasks = pairs.iter().map(|pair| verifier.plain_task(pair.clone(), &counted)).collect();
     let ((mut totals, mut areas), found) = futures::try_join!(totals, verifier.compare(tasks))?;
     totals::explain(&mut totals, &mut areas, &found);

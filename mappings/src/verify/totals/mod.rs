@@ -15,7 +15,7 @@ use super::counted::{Counted, Depth};
 use super::expected::{form, rules_of, way};
 use super::outcome::{AreaTotal, ColumnTotal, Status, TableVerdict};
 use super::tally::{Figures, Unit};
-use super::{End, engine, shape};
+use super::{End, Options, engine, shape};
 use crate::bind::{BoundMapping, Way};
 
 /// How many items a statement asks for at most.
@@ -107,7 +107,7 @@ pub(crate) async fn migration(
     to: &End,
     tables: &[Arc<Table>],
     counted: &Counted,
-    sample: bool,
+    options: &Options,
 ) -> Result<(Vec<ColumnTotal>, Vec<AreaTotal>), Error> {
     let twins = tables.iter().filter_map(|table| {
         let (source, columns) = carried(mapping, table)?;
@@ -128,14 +128,14 @@ pub(crate) async fn migration(
             columns: columns.collect(),
         })
     });
-    let speakers = (Speaker::new(from).await?, Speaker::new(to).await?);
+    let speakers = speakers(from, to, options).await?;
     let twins: Vec<Twins> = twins.collect();
     let resolve = |table: &str| {
         let target = tables.iter().find(|t| imis_schemas::same_name(&t.name, table))?;
         let (source, columns) = carried(mapping, target)?;
         Some(areas::Resolved { from: source, to: Arc::clone(target), columns })
     };
-    both(&speakers, &twins, &resolve, counted, sample).await
+    both(&speakers, &twins, &resolve, counted, options.sample).await
 }
 
 /// A source table, and its columns beside those of the target that they go to.
@@ -159,7 +159,7 @@ pub(crate) async fn same_shape(
     from: &End,
     to: &End,
     counted: &Counted,
-    sample: bool,
+    options: &Options,
 ) -> Result<(Vec<ColumnTotal>, Vec<AreaTotal>), Error> {
     let columns_of = |pair: &shape::Pair| -> Vec<(Column, Column, Kind)> {
         let names = pair.from_columns.iter().zip(&pair.to_columns).zip(&pair.form.columns);
@@ -179,13 +179,20 @@ pub(crate) async fn same_shape(
             .collect(),
     });
     let twins: Vec<Twins> = twins.collect();
-    let speakers = (Speaker::new(from).await?, Speaker::new(to).await?);
+    let speakers = speakers(from, to, options).await?;
     let resolve = |table: &str| {
         let pair = pairs.iter().find(|pair| imis_schemas::same_name(&pair.to.name, table))?;
         let columns = columns_of(pair).into_iter().map(|(from, to, _)| (from, to)).collect();
         Some(areas::Resolved { from: Arc::clone(&pair.from), to: Arc::clone(&pair.to), columns })
     };
-    both(&speakers, &twins, &resolve, counted, sample).await
+    both(&speakers, &twins, &resolve, counted, options.sample).await
+}
+
+/// Both ends, to be asked. Where all rows are compared by no more than a few connections, they take the longer time, and two cores are
+/// busy with them: servers add up on one core each. Who wants more jobs than that has cores to spare.
+async fn speakers(from: &End, to: &End, options: &Options) -> Result<(Speaker, Speaker), Error> {
+    let beside = !options.sample && options.jobs <= 2;
+    Ok((Speaker::new(from).await?.beside_rows(beside), Speaker::new(to).await?.beside_rows(beside)))
 }
 
 /// The totals of columns and those by area. Where a large table has both, one statement asks for them: its rows are read once.

@@ -28,6 +28,8 @@ pub(crate) struct Speaker {
     end: End,
     tongue: Tongue,
     context: SessionContext,
+    /// Whether the server has other work for us meanwhile, and few cores for it.
+    beside: bool,
 }
 
 /// What is computed of a column.
@@ -64,13 +66,22 @@ impl Speaker {
         let context = session(uuid::Uuid::nil());
         let rows = SourceRows { source: Arc::clone(&end.source), catalog: Arc::clone(&end.catalog) };
         register(&context, "side", Arc::new(rows));
-        Ok(Speaker { end: end.clone(), tongue, context })
+        Ok(Speaker { end: end.clone(), tongue, context, beside: false })
+    }
+
+    /// Asks so that rows can be read meanwhile.
+    pub(crate) fn beside_rows(self, beside: bool) -> Self {
+        Speaker { beside, ..self }
     }
 
     /// The answer to a statement.
     pub(crate) async fn ask(&self, doing: &str, sql: &str) -> Result<Answer, Error> {
         if self.tongue != Tongue::DataFusion {
-            return Ok(self.end.source.answer(doing, sql).await?.unwrap_or_default());
+            let answer = match self.beside {
+                true => self.end.source.answer_beside(doing, sql).await?,
+                false => self.end.source.answer(doing, sql).await?,
+            };
+            return Ok(answer.unwrap_or_default());
         }
         let failed = |e| failed(doing, &e);
         let batches = self.context.sql(sql).await.map_err(failed)?.collect().await.map_err(failed)?;
