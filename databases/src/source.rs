@@ -286,8 +286,8 @@ pub trait Source: Send + Sync {
     /// Streams rows. Nothing is read before the stream is polled.
     fn read(&self, request: ReadRequest) -> ChunkStream;
 
-    /// The rows of a whole table as streams that can be read at the same time, `parts` at most; together they give each row once. A
-    /// source that is read in ranges of its key has one stream.
+    /// The rows of a whole table, in no order, as streams that can be read at the same time, `parts` at most; together they give each
+    /// row once. A source that knows of no parts has one stream.
     fn read_apart(&self, request: ReadRequest, parts: usize) -> Vec<ChunkStream> {
         let _ = parts;
         vec![self.read(request)]

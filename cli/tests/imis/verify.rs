@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::AsArray;
+use arrow::datatypes::Int32Type;
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
 use imis_databases::snapshot::SnapshotSink;
-use imis_databases::{Consistency, Location, ReadRequest, Secret, Sink};
+use imis_databases::{Consistency, Location, ReadRequest, Secret, Sink, Wish};
 use imis_fixtures::postgres::Cluster;
 use imis_fixtures::sqlserver::{Options as ServerOptions, SqlServer, Tables};
 use imis_mappings::bind::bind;
@@ -195,6 +197,59 @@ async fn two_servers_and_the_least_change_of_every_type() {
     let outcome = verify::same_shape(a, b, Options::default(), Arc::new(Silence)).await.unwrap();
     assert!(!outcome.holds());
     assert_eq!(outcome.shape.len(), 3, "{:?}", outcome.shape);
+}
+
+/// A table without a key that has pages for several connections.
+const LARGE: &str = "CREATE TABLE large (n integer, t text);
+    INSERT INTO large SELECT n, repeat('x', 300) FROM generate_series(1, 120000) n";
+
+async fn end_of_one_state(name: &str) -> End {
+    let location: Location = Cluster::shared().url(name).parse().unwrap();
+    let source = imis_databases::open_as(&location, Wish::SingleTransaction).await.unwrap();
+    End { catalog: source.catalog().await.unwrap(), source, name: name.to_owned() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_table_without_a_key_is_read_in_parts_that_give_every_row_once() {
+    let client = database("verify_parts", LARGE).await;
+    let end = end_of_one_state("verify_parts").await;
+    let table = Arc::new(end.catalog.table("large").unwrap().clone());
+    let request = ReadRequest::all(table).columns(vec!["n".to_owned()]);
+    // What others do meanwhile moves rows from the first pages to new ones behind the last.
+    let streams = end.source.read_apart(request.clone(), 4);
+    assert_eq!(streams.len(), 4);
+    let mut seen = Vec::new();
+    for (nth, mut rows) in streams.into_iter().enumerate() {
+        let before = seen.len();
+        while let Some(chunk) = rows.next().await {
+            let batch = chunk.unwrap().batch;
+            seen.extend(batch.column(0).as_primitive::<Int32Type>().values().iter().copied());
+            if nth == 0 && seen.len() < 20_000 {
+                client.batch_execute("UPDATE large SET t = 'moved' WHERE n % 50 = 7").await.unwrap();
+            }
+        }
+        assert!(seen.len() > before + 10_000, "part {nth} has {} rows", seen.len() - before);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=120_000).collect::<Vec<i32>>());
+    // Where each statement sees another state, a row could be in two parts, or in none.
+    let location: Location = Cluster::shared().url("verify_parts").parse().unwrap();
+    let fuzzy = imis_databases::open(&location).await.unwrap();
+    assert_eq!(fuzzy.read_apart(request, 4).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_cell_is_found_in_a_table_that_is_read_in_parts() {
+    let client = database("verify_large_a", LARGE).await;
+    database("verify_large_b", LARGE).await;
+    let ends = || async { (end_of_one_state("verify_large_a").await, end_of_one_state("verify_large_b").await) };
+    let (a, b) = ends().await;
+    let outcome = compared(&a, &b, "large").await;
+    assert!(outcome.holds());
+    assert_eq!((outcome.tables[0].from_rows, outcome.tables[0].equal), (120_000, 120_000));
+    client.batch_execute("UPDATE large SET t = t || 'y' WHERE n = 77777").await.unwrap();
+    let (a, b) = ends().await;
+    assert_eq!(found(&compared(&a, &b, "large").await), ["changed t"]);
 }
 
 /// A snapshot of these batches, as a table of all types of a SQL Server.

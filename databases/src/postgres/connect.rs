@@ -405,6 +405,11 @@ impl Pool {
         Ok(())
     }
 
+    /// Whether all connections see one state of the database.
+    pub(super) fn sees_one_state(&self) -> bool {
+        self.state.get().is_some()
+    }
+
     /// Takes an idle connection or opens one.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod fuzz;
 mod guard;
 mod introspect;
 pub mod numeric;
+mod pages;
 mod read;
 mod sink;
 
@@ -26,6 +27,7 @@ pub use introspect::{STATE_SCHEMA, introspect};
 pub use read::read_within;
 pub use sink::{PostgresSink, copy_statement};
 
+use self::pages::Pages;
 use crate::consistency::{Choice, Consistency, Offer, Reading, Wish};
 use crate::error::{Error, ErrorKind};
 use crate::location::PostgresAddress;
@@ -148,17 +150,8 @@ impl Source for PostgresSource {
     }
 
     async fn rows_at_most(&self, table: &Table) -> Result<Option<u64>, Error> {
-        let name = table.table_name();
-        // A plain table whose rows lie in its own pages: the smallest of them takes its header of 24 bytes and a pointer of 4. The
-        // access method of such a table, `heap`, has the number 2 in every PostgreSQL.
-        let sql = format!(
-            "SELECT pg_relation_size(c.oid) / 28 FROM pg_class c \
-             WHERE c.oid = {}::regclass AND c.relkind = 'r' AND NOT c.relhassubclass AND c.relam = 2",
-            Engine::Postgres.literal(&name.sql(Engine::Postgres))
-        );
-        let rows = self.rows(&sql, &format!("asking for the size of {name}")).await?;
-        let most = rows.first().map(|row| cell::<Option<i64>>(row, 0)).transpose()?.flatten();
-        Ok(most.and_then(|most| u64::try_from(most).ok()))
+        // The smallest row takes its header of 24 bytes and a pointer of 4.
+        Ok(Pages::of(&self.pool, &table.table_name()).await?.map(|pages| pages.bytes / 28))
     }
 
     async fn bounds(&self, table: &Table, column: &str) -> Result<Option<(i64, i64)>, Error> {
@@ -172,6 +165,14 @@ impl Source for PostgresSource {
 
     fn read(&self, request: ReadRequest) -> ChunkStream {
         read::stream(self.pool.clone(), request)
+    }
+
+    /// Each part has a stretch of the table's pages, and a connection.
+    fn read_apart(&self, request: ReadRequest, parts: usize) -> Vec<ChunkStream> {
+        match parts > 1 && request.range.is_whole() && self.pool.sees_one_state() {
+            true => read::apart(&self.pool, &request, parts),
+            false => vec![self.read(request)],
+        }
     }
 
     async fn consistency(&self) -> Result<Consistency, Error> {

@@ -322,6 +322,7 @@ impl Verifier {
                     parts,
                     split: from_split,
                     max_cell: self.options.max_cell,
+                    parts_at_once: self.options.jobs,
                 }),
                 to: Side::Table(TableSide {
                     source: Arc::clone(&self.to.source),
@@ -329,6 +330,7 @@ impl Verifier {
                     columns,
                     split: to_split,
                     max_cell: self.options.max_cell,
+                    parts_at_once: self.options.jobs,
                     at_most: counted.to_at_most(table),
                 }),
                 form: Arc::new(form),
@@ -359,6 +361,7 @@ impl Verifier {
                     columns,
                     split,
                     max_cell: self.options.max_cell,
+                    parts_at_once: self.options.jobs,
                     at_most,
                 })
             };

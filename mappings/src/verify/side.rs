@@ -8,12 +8,13 @@ use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use imis_databases::{Chunk, Error, KeyRange, ReadRequest, Source, Texts};
+use imis_databases::{Chunk, ChunkStream, Error, KeyRange, ReadRequest, Source, Texts};
 use imis_schemas::Table;
 
 use super::form::Form;
 use crate::bind::{BoundMapping, RowWay, Way};
 use crate::map::map;
+use crate::plan::ROWS_A_RANGE;
 
 /// Rows a batch: what was decoded is still in the nearer caches when it is encoded and hashed.
 const BATCH_ROWS: usize = 2 * 1024;
@@ -60,6 +61,8 @@ pub(crate) struct TableSide {
     /// The column by which it can be split.
     pub(crate) split: Option<String>,
     pub(crate) max_cell: usize,
+    /// In how many parts a large table is read at the same time, where it is not split.
+    pub(crate) parts_at_once: usize,
     /// How many rows there are at most, where the server was asked.
     pub(crate) at_most: Option<u64>,
 }
@@ -71,6 +74,8 @@ pub(crate) struct RulesSide {
     pub(crate) parts: Vec<RulePart>,
     pub(crate) split: Option<String>,
     pub(crate) max_cell: usize,
+    /// As of a table.
+    pub(crate) parts_at_once: usize,
 }
 
 /// One rule's part.
@@ -135,7 +140,17 @@ impl TableSide {
                 losses: BTreeMap::new(),
             })
         };
-        Box::pin(self.source.read(request).map(move |chunk| sheet(chunk?)))
+        let chunks = read(self.source.as_ref(), request, self.at_most, self.parts_at_once);
+        Box::pin(chunks.map(move |chunk| sheet(chunk?)))
+    }
+}
+
+/// The rows of a request, in any order: a large table that is read as a whole is read in several parts at once, as far as its source
+/// knows of parts. A range is one of several that are read at once.
+fn read(source: &dyn Source, request: ReadRequest, rows: Option<u64>, parts: usize) -> ChunkStream {
+    match request.range.is_whole() && rows.is_some_and(|rows| rows > ROWS_A_RANGE) {
+        true => Box::pin(stream::select_all(source.read_apart(request, parts))),
+        false => source.read(request),
     }
 }
 
@@ -161,7 +176,7 @@ impl RulesSide {
 
     fn sheets(&self, range: KeyRange, form: &Arc<Form>) -> Sheets {
         let parts = self.parts.iter().filter_map(|part| {
-            let chunks: imis_databases::ChunkStream = match (&part.made, self.mapping.rules.get(part.rule)?) {
+            let chunks: ChunkStream = match (&part.made, self.mapping.rules.get(part.rule)?) {
                 (Some(made), _) => {
                     let made: Vec<_> = made.iter().map(|batch| Ok(Chunk::from(batch.clone()))).collect();
                     Box::pin(stream::iter(made))
@@ -175,7 +190,7 @@ impl RulesSide {
                     request.max_cell = self.max_cell;
                     request.batch_rows = BATCH_ROWS;
                     request.texts = Texts::ByTheServer;
-                    self.source.read(request)
+                    read(self.source.as_ref(), request, part.counted, self.parts_at_once)
                 }
             };
             let me = RulesSide {
@@ -184,6 +199,7 @@ impl RulesSide {
                 parts: Vec::new(),
                 split: None,
                 max_cell: self.max_cell,
+                parts_at_once: self.parts_at_once,
             };
             let (part, form) = (part.clone(), Arc::clone(form));
             Some(chunks.and_then(move |chunk| {

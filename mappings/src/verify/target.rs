@@ -139,6 +139,7 @@ impl ExpectedRows {
             parts: parts(&self.mapping, table, form, &self.made),
             split: None,
             max_cell: self.max_cell,
+            parts_at_once: 1,
         })
     }
 
