@@ -252,6 +252,32 @@ async fn a_changed_cell_is_found_in_a_table_that_is_read_in_parts() {
     assert_eq!(found(&compared(&a, &b, "large").await), ["changed t"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn large_tables_share_the_connections_that_jobs_allow() {
+    let tables: Vec<String> = ["one", "two", "three"].iter().map(|name| LARGE.replace("large", name)).collect();
+    database("verify_few", &tables.join(";")).await;
+    let admin = Cluster::shared().connect("postgres").await.unwrap();
+    // Four readers of either side, the two that hold what is seen, and a few that count.
+    admin
+        .batch_execute(
+            "CREATE ROLE verify_few_reader LOGIN PASSWORD 'few'; GRANT pg_read_all_data TO verify_few_reader; \
+             ALTER ROLE verify_few_reader CONNECTION LIMIT 14",
+        )
+        .await
+        .unwrap();
+    let location = format!("postgresql://verify_few_reader@127.0.0.1:{}/verify_few", Cluster::shared().port());
+    let location: Location = location.parse().unwrap();
+    let location = location.with_password(Secret::new("few"));
+    let reader = || async {
+        let source = imis_databases::open_as(&location, Wish::SingleTransaction).await.unwrap();
+        End { catalog: source.catalog().await.unwrap(), source, name: "verify_few".to_owned() }
+    };
+    let options = Options { jobs: 4, ..Options::default() };
+    let outcome = verify::same_shape(reader().await, reader().await, options, Arc::new(Silence)).await.unwrap();
+    assert!(outcome.holds());
+    assert_eq!(outcome.tables.iter().map(|table| table.equal).collect::<Vec<_>>(), [120_000; 3]);
+}
+
 /// A snapshot of these batches, as a table of all types of a SQL Server.
 async fn snapshot(folder: &std::path::Path, catalog: &Catalog, batches: &[RecordBatch]) -> End {
     let catalog = Arc::new(catalog.clone());

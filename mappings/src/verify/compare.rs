@@ -17,6 +17,7 @@ use super::reasons::{Reasons, Row};
 use super::recorded::flat;
 use super::side::{Lost, Side};
 use super::tally::Figures;
+use super::turns::Turns;
 use crate::functions::cell_text;
 use crate::run::Progress;
 
@@ -153,11 +154,11 @@ impl Comparison {
         }
     }
 
-    /// Compares a range.
-    pub(crate) async fn range(self: Arc<Self>, range: KeyRange) -> Result<Found, Error> {
+    /// Compares a range; one that is the whole, in so many parts at once at most.
+    async fn range(self: Arc<Self>, range: KeyRange, parts: usize) -> Result<Found, Error> {
         let spawn = |end: End| {
             let (me, range) = (Arc::clone(&self), range.clone());
-            tokio::spawn(async move { me.fill(end, &range).await })
+            tokio::spawn(async move { me.fill(end, &range, parts).await })
         };
         let (from, to) = (spawn(End::From), spawn(End::To));
         let ended = |e: tokio::task::JoinError| Error::failed("comparing a range broke off").caused_by(e);
@@ -186,12 +187,12 @@ impl Comparison {
         }
         let ids = self.merge(from.pile.sorted()?, to.pile.sorted()?, &mut found)?;
         for slice in ids.chunks(SLICE) {
-            self.look_again(slice, &range, &mut found).await?;
+            self.look_again(slice, &range, parts, &mut found).await?;
         }
         Ok(found)
     }
 
-    async fn fill(&self, end: End, range: &KeyRange) -> Result<Filled, Error> {
+    async fn fill(&self, end: End, range: &KeyRange, parts: usize) -> Result<Filled, Error> {
         let width = self.form.columns.len();
         let mut filled = Filled {
             pile: Pile::new(),
@@ -203,7 +204,7 @@ impl Comparison {
             made: 0,
             figures: vec![Figures::default(); width],
         };
-        let mut sheets = self.side(end).sheets(range, &self.form);
+        let mut sheets = self.side(end).sheets(range, &self.form, parts);
         while let Some(sheet) = sheets.next().await {
             let sheet = sheet?;
             self.form.records(&sheet.batch, |_, record| filled.pile.push(record))?;
@@ -370,10 +371,16 @@ impl Comparison {
             .collect()
     }
 
-    async fn look(&self, side: &Side, stretches: &[KeyRange], ids: &HashSet<u128>) -> Result<Look, Error> {
+    async fn look(
+        &self,
+        side: &Side,
+        stretches: &[KeyRange],
+        parts: usize,
+        ids: &HashSet<u128>,
+    ) -> Result<Look, Error> {
         let mut look = Look::default();
         for stretch in stretches {
-            let mut sheets = side.sheets(stretch, &self.form);
+            let mut sheets = side.sheets(stretch, &self.form, parts);
             while let Some(sheet) = sheets.next().await {
                 let sheet = sheet?;
                 let mut rows = Vec::new();
@@ -398,13 +405,19 @@ impl Comparison {
     }
 
     /// Reads the rows that differ once more, finds what about them differs, and why.
-    async fn look_again(&self, slice: &[u128], range: &KeyRange, found: &mut Found) -> Result<(), Error> {
+    async fn look_again(
+        &self,
+        slice: &[u128],
+        range: &KeyRange,
+        parts: usize,
+        found: &mut Found,
+    ) -> Result<(), Error> {
         let ids: HashSet<u128> = slice.iter().copied().collect();
         let stretches = self.stretches(slice, range);
-        let from = self.look(&self.from, &stretches, &ids).await?;
-        let to = self.look(&self.to, &stretches, &ids).await?;
+        let from = self.look(&self.from, &stretches, parts, &ids).await?;
+        let to = self.look(&self.to, &stretches, parts, &ids).await?;
         let before = match &self.before {
-            Some(side) => self.look(side, &[KeyRange::whole()], &ids).await?,
+            Some(side) => self.look(side, &[KeyRange::whole()], 1, &ids).await?,
             None => Look::default(),
         };
         for id in slice {
@@ -503,14 +516,22 @@ impl Comparison {
     }
 }
 
-/// Compares all ranges of a table, several at once.
-pub(crate) async fn compare(comparison: Arc<Comparison>, ranges: Vec<KeyRange>, jobs: usize) -> Result<Found, Error> {
+/// Compares all ranges of a table, as many at once as there are places; each in so many parts at once at most.
+pub(crate) async fn compare(
+    comparison: Arc<Comparison>,
+    ranges: Vec<KeyRange>,
+    turns: &Turns,
+    parts: usize,
+) -> Result<Found, Error> {
     let limit = comparison.limit;
     let is_content = comparison.form.identity == Identity::Content;
     let each = Arc::clone(&comparison);
     let mut found = stream::iter(ranges.into_iter().map(move |range| Ok::<_, Error>((Arc::clone(&each), range))))
-        .map_ok(|(comparison, range): (Arc<Comparison>, KeyRange)| comparison.range(range))
-        .try_buffer_unordered(jobs.max(1))
+        .map_ok(|(comparison, range): (Arc<Comparison>, KeyRange)| async move {
+            let turn = turns.take(parts).await;
+            comparison.range(range, turn.places()).await
+        })
+        .try_buffer_unordered(turns.places())
         .try_fold(Found::default(), |mut all, found| async move {
             all.add(found, limit);
             Ok(all)

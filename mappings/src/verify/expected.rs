@@ -143,7 +143,6 @@ pub(crate) fn image_side(target: &Arc<dyn Source>, table: &Table, image: &str, f
         columns: form.columns.iter().map(|c| c.name.clone()).collect(),
         split: None,
         max_cell,
-        parts_at_once: 1,
         at_most: None,
     })
 }

@@ -28,6 +28,7 @@ mod target;
 #[cfg(test)]
 mod told;
 mod totals;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use self::counted::{Asked, Counted};
 use self::expected::{form, image_side, parts, queries, rules_compared, rules_of, way};
 use self::reasons::Reasons;
 use self::side::{RulesSide, Side, TableSide};
+use self::turns::Turns;
 use crate::bind::{BoundMapping, BoundStep, Way};
 use crate::language::Existing;
 use crate::plan::ROWS_A_RANGE;
@@ -91,6 +93,7 @@ struct Verifier {
     from: End,
     to: End,
     options: Options,
+    turns: Turns,
     progress: Arc<dyn Progress>,
 }
 
@@ -122,7 +125,7 @@ pub async fn migration(
     options: Options,
     progress: Arc<dyn Progress>,
 ) -> Result<Verification, Error> {
-    let verifier = Verifier { from, to, options, progress };
+    let verifier = Verifier { turns: Turns::new(options.jobs), from, to, options, progress };
     let recorded = Arc::new(recorded);
     let mut outcome = verifier.begin(Mode::Migration).await?;
     outcome.mapping = Some(mapping_name.to_owned());
@@ -170,7 +173,7 @@ pub async fn same_shape(
     options: Options,
     progress: Arc<dyn Progress>,
 ) -> Result<Verification, Error> {
-    let verifier = Verifier { from, to, options, progress };
+    let verifier = Verifier { turns: Turns::new(options.jobs), from, to, options, progress };
     let mut outcome = verifier.begin(Mode::SameShape).await?;
     let (pairs, shape) =
         shape::pairs(&verifier.from.catalog, &verifier.to.catalog, |table| verifier.is_asked_for(table));
@@ -322,7 +325,6 @@ impl Verifier {
                     parts,
                     split: from_split,
                     max_cell: self.options.max_cell,
-                    parts_at_once: self.options.jobs,
                 }),
                 to: Side::Table(TableSide {
                     source: Arc::clone(&self.to.source),
@@ -330,7 +332,6 @@ impl Verifier {
                     columns,
                     split: to_split,
                     max_cell: self.options.max_cell,
-                    parts_at_once: self.options.jobs,
                     at_most: counted.to_at_most(table),
                 }),
                 form: Arc::new(form),
@@ -361,7 +362,6 @@ impl Verifier {
                     columns,
                     split,
                     max_cell: self.options.max_cell,
-                    parts_at_once: self.options.jobs,
                     at_most,
                 })
             };
@@ -429,7 +429,9 @@ impl Verifier {
         if task.from_count == 0 && task.to_count == 0 {
             ranges.clear();
         }
-        let found = compare(Arc::new(task.comparison), ranges, self.options.jobs).await?;
+        // A large table that is read as a whole fills the places that are free.
+        let parts = if whole == 1 && large { self.options.jobs } else { 1 };
+        let found = compare(Arc::new(task.comparison), ranges, &self.turns, parts).await?;
         self.progress.done(&task.table);
         let of = |kind| found.unexplained.get(&kind).copied().unwrap_or_default();
         let mut explained = found.explained.clone();

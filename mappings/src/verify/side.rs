@@ -14,7 +14,6 @@ use imis_schemas::Table;
 use super::form::Form;
 use crate::bind::{BoundMapping, RowWay, Way};
 use crate::map::map;
-use crate::plan::ROWS_A_RANGE;
 
 /// Rows a batch: what was decoded is still in the nearer caches when it is encoded and hashed.
 const BATCH_ROWS: usize = 2 * 1024;
@@ -61,8 +60,6 @@ pub(crate) struct TableSide {
     /// The column by which it can be split.
     pub(crate) split: Option<String>,
     pub(crate) max_cell: usize,
-    /// In how many parts a large table is read at the same time, where it is not split.
-    pub(crate) parts_at_once: usize,
     /// How many rows there are at most, where the server was asked.
     pub(crate) at_most: Option<u64>,
 }
@@ -74,8 +71,6 @@ pub(crate) struct RulesSide {
     pub(crate) parts: Vec<RulePart>,
     pub(crate) split: Option<String>,
     pub(crate) max_cell: usize,
-    /// As of a table.
-    pub(crate) parts_at_once: usize,
 }
 
 /// One rule's part.
@@ -100,8 +95,9 @@ impl Side {
         }
     }
 
-    /// The rows of a range; of everything where the side cannot be split.
-    pub(crate) fn sheets(&self, range: &KeyRange, form: &Arc<Form>) -> Sheets {
+    /// The rows of a range; of everything where the side cannot be split. What is read as a whole comes in any order, in so many parts
+    /// at once as its source knows of, `parts` at most.
+    pub(crate) fn sheets(&self, range: &KeyRange, form: &Arc<Form>, parts: usize) -> Sheets {
         let split = match self {
             Side::Table(side) => &side.split,
             Side::Rules(side) => &side.split,
@@ -111,14 +107,14 @@ impl Side {
             _ => KeyRange::whole(),
         };
         match self {
-            Side::Table(side) => side.sheets(range, form),
-            Side::Rules(side) => side.sheets(range, form),
+            Side::Table(side) => side.sheets(range, form, parts),
+            Side::Rules(side) => side.sheets(range, form, parts),
         }
     }
 }
 
 impl TableSide {
-    fn sheets(&self, range: KeyRange, form: &Arc<Form>) -> Sheets {
+    fn sheets(&self, range: KeyRange, form: &Arc<Form>, parts: usize) -> Sheets {
         let mut request = ReadRequest::all(Arc::clone(&self.table)).columns(self.columns.clone()).range(range);
         request = self.at_most.into_iter().fold(request, ReadRequest::counted);
         request.max_cell = self.max_cell;
@@ -140,15 +136,13 @@ impl TableSide {
                 losses: BTreeMap::new(),
             })
         };
-        let chunks = read(self.source.as_ref(), request, self.at_most, self.parts_at_once);
+        let chunks = read(self.source.as_ref(), request, parts);
         Box::pin(chunks.map(move |chunk| sheet(chunk?)))
     }
 }
 
-/// The rows of a request, in any order: a large table that is read as a whole is read in several parts at once, as far as its source
-/// knows of parts. A range is one of several that are read at once.
-fn read(source: &dyn Source, request: ReadRequest, rows: Option<u64>, parts: usize) -> ChunkStream {
-    match request.range.is_whole() && rows.is_some_and(|rows| rows > ROWS_A_RANGE) {
+fn read(source: &dyn Source, request: ReadRequest, parts: usize) -> ChunkStream {
+    match request.range.is_whole() && parts > 1 {
         true => Box::pin(stream::select_all(source.read_apart(request, parts))),
         false => source.read(request),
     }
@@ -174,8 +168,8 @@ impl RulesSide {
         }
     }
 
-    fn sheets(&self, range: KeyRange, form: &Arc<Form>) -> Sheets {
-        let parts = self.parts.iter().filter_map(|part| {
+    fn sheets(&self, range: KeyRange, form: &Arc<Form>, parts: usize) -> Sheets {
+        let of_rules = self.parts.iter().filter_map(|part| {
             let chunks: ChunkStream = match (&part.made, self.mapping.rules.get(part.rule)?) {
                 (Some(made), _) => {
                     let made: Vec<_> = made.iter().map(|batch| Ok(Chunk::from(batch.clone()))).collect();
@@ -190,7 +184,7 @@ impl RulesSide {
                     request.max_cell = self.max_cell;
                     request.batch_rows = BATCH_ROWS;
                     request.texts = Texts::ByTheServer;
-                    read(self.source.as_ref(), request, part.counted, self.parts_at_once)
+                    read(self.source.as_ref(), request, parts)
                 }
             };
             let me = RulesSide {
@@ -199,7 +193,6 @@ impl RulesSide {
                 parts: Vec::new(),
                 split: None,
                 max_cell: self.max_cell,
-                parts_at_once: self.parts_at_once,
             };
             let (part, form) = (part.clone(), Arc::clone(form));
             Some(chunks.and_then(move |chunk| {
@@ -207,7 +200,7 @@ impl RulesSide {
                 async move { sheet }
             }))
         });
-        Box::pin(stream::iter(parts.collect::<Vec<_>>()).flatten())
+        Box::pin(stream::iter(of_rules.collect::<Vec<_>>()).flatten())
     }
 
     fn sheet(&self, part: &RulePart, chunk: &Chunk, form: &Form) -> Result<Sheet, Error> {

@@ -80,7 +80,7 @@ impl ExpectedRows {
         let form = known_by(table, columns, &by);
         let rules = self.rules(table, &form);
         match self.image(table, &form) {
-            None => rules.sheets(&KeyRange::whole(), &form).map(|sheet| Ok(sheet?.batch)).boxed(),
+            None => rules.sheets(&KeyRange::whole(), &form, 1).map(|sheet| Ok(sheet?.batch)).boxed(),
             Some(image) => settled(rules, image, form, matches!(policy, Existing::Keep { .. })),
         }
     }
@@ -101,8 +101,8 @@ impl ExpectedRows {
         if !filled_last(&self.mapping, table) {
             return now;
         }
-        let mut before = self.rules(table, &form).sheets(&KeyRange::whole(), &form);
-        let image = self.image(table, &form).map(|image| image.sheets(&KeyRange::whole(), &form));
+        let mut before = self.rules(table, &form).sheets(&KeyRange::whole(), &form, 1);
+        let image = self.image(table, &form).map(|image| image.sheets(&KeyRange::whole(), &form, 1));
         let (recorded, mapping, name) = (Arc::clone(&self.recorded), Arc::clone(&self.mapping), table.name.clone());
         let gather = async move {
             let mut there = HashSet::new();
@@ -139,7 +139,6 @@ impl ExpectedRows {
             parts: parts(&self.mapping, table, form, &self.made),
             split: None,
             max_cell: self.max_cell,
-            parts_at_once: 1,
         })
     }
 
@@ -197,7 +196,7 @@ fn settled(rules: Side, image: Side, form: Arc<Form>, keeps: bool) -> Batches {
         let mut batches = Vec::new();
         let order = if keeps { [image, rules] } else { [rules, image] };
         for (at, side) in order.iter().enumerate() {
-            let mut sheets = side.sheets(&KeyRange::whole(), &form);
+            let mut sheets = side.sheets(&KeyRange::whole(), &form, 1);
             let mut of_this = Vec::new();
             while let Some(sheet) = sheets.next().await {
                 batches.push(only(&sheet?.batch, &form, |id| {
