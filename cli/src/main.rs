@@ -12,11 +12,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Batches come and go by the thousand, from one thread to another. That of the C library gives their pages back to the system each
-/// time, and gets them anew.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     let _places = fail::FailScenario::setup();
