@@ -199,7 +199,7 @@ pub(crate) struct Verify {
     /// The country's UUID, from which made UUIDs are derived; without it the one that the run remembers.
     #[arg(long, value_name = "UUID", env = "IMIS_COUNTRY")]
     pub(crate) country: Option<uuid::Uuid>,
-    /// How many ranges are compared at once.
+    /// How many ranges are compared at once, over all tables: each is a connection to either side.
     #[arg(long, default_value_t = 2, env = "IMIS_JOBS")]
     pub(crate) jobs: usize,
     /// The largest cell that is read, in MiB.

@@ -405,13 +405,7 @@ impl Comparison {
     }
 
     /// Reads the rows that differ once more, finds what about them differs, and why.
-    async fn look_again(
-        &self,
-        slice: &[u128],
-        range: &KeyRange,
-        parts: usize,
-        found: &mut Found,
-    ) -> Result<(), Error> {
+    async fn look_again(&self, slice: &[u128], range: &KeyRange, parts: usize, found: &mut Found) -> Result<(), Error> {
         let ids: HashSet<u128> = slice.iter().copied().collect();
         let stretches = self.stretches(slice, range);
         let from = self.look(&self.from, &stretches, parts, &ids).await?;
